@@ -1,0 +1,133 @@
+"""The data set type: uint8 images, labels, ids and names of three splits."""
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+from typing import Literal
+
+import numpy as np
+
+from prunebias_jax.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+Task = Literal["multilabel", "multiclass"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+  """The examples of one split.
+
+  Attributes:
+    images: uint8 [example, height, width, channel].
+    labels: uint8 [example, attribute] in {0, 1} for a multi-label task, int32
+      [example] class ids for a multi-class task.
+    identities: uint8 [example, identity] in {0, 1}: the ground truth that
+      defines the groups.
+    ids: str [example], stable and distinct within the data set.
+    truth: what only a synthetic data set knows, by name: arrays
+      [example, attribute] such as `clean` (label before noise), `margin`
+      (signed distance to the boundary: difficulty) and `flipped`.
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+  identities: np.ndarray
+  ids: np.ndarray
+  truth: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+  def __len__(self) -> int:
+    return len(self.images)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dataset:
+  """Images and labels of the splits train, valid and test, with their names.
+
+  Attributes:
+    name: the data set's name.
+    task: "multilabel" (binary attributes) or "multiclass" (exclusive classes).
+    names: the attribute names, or the class names.
+    identity_names: names of the identity attributes; a name that is also in
+      `names` is the same attribute, predicted as well.
+    splits: `Split` by the names in `SPLITS`.
+
+  Raises:
+    InputError: shapes, types, names or ids that do not fit together.
+  """
+
+  name: str
+  task: Task
+  names: tuple[str, ...]
+  identity_names: tuple[str, ...]
+  splits: Mapping[str, Split]
+
+  def __post_init__(self) -> None:
+    if tuple(self.splits) != SPLITS:
+      raise InputError(
+        f"data set {self.name}: splits {tuple(self.splits)}, not {SPLITS}"
+      )
+    for names, what in (
+      (self.names, "output"),
+      (self.identity_names, "identity"),
+    ):
+      if len(set(names)) != len(names):
+        raise InputError(f"data set {self.name}: {what} names not distinct")
+    for name, split in self.splits.items():
+      _check_split(f"data set {self.name}, {name} split", self, split)
+    ids = np.concatenate([split.ids for split in self.splits.values()])
+    values, counts = np.unique(ids, return_counts=True)
+    if np.any(counts > 1):
+      raise InputError(
+        f"data set {self.name}: example id {str(values[counts > 1][0])!r} "
+        "stands for more than one example"
+      )
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image."""
+    height, width, channel = self.splits["train"].images.shape[1:]
+    return height, width, channel
+
+  def fingerprint(self) -> str:
+    """SHA-256 over every pixel, label and id: equal means the same data."""
+    digest = hashlib.sha256(repr((self.task, self.names)).encode())
+    for split in self.splits.values():
+      for array in (split.images, split.labels, split.identities):
+        digest.update(np.ascontiguousarray(array).data)
+      digest.update("\n".join(split.ids.tolist()).encode())
+    return digest.hexdigest()
+
+
+def _check_split(where: str, dataset: Dataset, split: Split) -> None:
+  """Raises InputError where the arrays of a split do not fit together."""
+  images, labels, identities = split.images, split.labels, split.identities
+  if images.ndim != 4 or images.dtype != np.uint8:
+    raise InputError(
+      f"{where}: images are {images.dtype} {images.shape}, "
+      "not uint8 [example, height, width, channel]"
+    )
+  count = len(images)
+  if count == 0:
+    raise InputError(f"{where}: no examples")
+  if dataset.task == "multilabel":
+    expected: tuple[int, ...] = (count, len(dataset.names))
+    highest = 1
+  else:
+    expected = (count,)
+    highest = len(dataset.names) - 1
+  if labels.shape != expected:
+    raise InputError(f"{where}: labels {labels.shape}, expected {expected}")
+  if labels.min() < 0 or labels.max() > highest:
+    raise InputError(
+      f"{where}: labels from {labels.min()} to {labels.max()}, "
+      f"accepted are 0 to {highest}"
+    )
+  if identities.shape != (count, len(dataset.identity_names)):
+    raise InputError(
+      f"{where}: identities {identities.shape}, expected "
+      f"{(count, len(dataset.identity_names))}"
+    )
+  if identities.size and not np.isin(identities, (0, 1)).all():
+    raise InputError(f"{where}: identity values other than 0 and 1")
+  if split.ids.shape != (count,):
+    raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")

@@ -1,0 +1,363 @@
+"""The run directory: config, logits of every member, labels and names.
+
+    RUN/
+      sweep.json       the resolved config, versions and facts of the run
+      logits.zarr/     zarr v3, one group each:
+        members        pruner, sparsity, quantization, seed, done   [member]
+        train          labels, identities, truth_*                  [example, ...]
+        valid, test    the same, logits [member, example, attribute], digest
+      metrics.jsonl    loss, accuracy and sparsity of every member and epoch
+      checkpoints/     what a resume needs
+      analysis/        tables made from the logits
+      report.html
+
+Logits have one uncompressed chunk for each member, so a member is written by
+one process and either whole or not at all; its `done` flag is written last. A
+digest of each member's logits tells a truncated or altered chunk.
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+import shutil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+
+from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.errors import InputError
+
+FORMAT = 1
+SWEEP = "sweep.json"
+LOGITS = "logits.zarr"
+EVALUATED = ("valid", "test")
+MEMBER_KEY = ("pruner", "sparsity", "quantization", "seed")
+SAMPLES = 24
+
+
+def output_dimension(task: str) -> str:
+  """The name of the logits' last axis: attribute, or class."""
+  return "attribute" if task == "multilabel" else "class"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run directory that exists; everything is read when asked for.
+
+  Attributes:
+    path: the directory.
+    facts: what sweep.json holds: `sweep` (the resolved config), `versions`,
+      `device` and so on.
+  """
+
+  path: Path
+  facts: Mapping[str, Any]
+
+  @property
+  def task(self) -> str:
+    """The task: "multilabel" or "multiclass"."""
+    return self.facts["task"]
+
+  def members(self) -> pd.DataFrame:
+    """The members in order: pruner, sparsity, quantization, seed, done."""
+    group = self._group("members")
+    return group.to_dataframe()[[*MEMBER_KEY, "done"]]
+
+  def split(self, name: str) -> xr.Dataset:
+    """Labels, identities and, for valid and test, logits of finished members.
+
+    Args:
+      name: train, valid or test.
+
+    Returns:
+      A dataset with the variables `labels` [example, attribute] (multi-class:
+      [example]), `identities` [example, identity], `truth_*` where known, and
+      `logits` [member, example, attribute] (or class), read lazily. Members
+      carry the coordinates pruner, sparsity, quantization and seed.
+
+    Raises:
+      InputError: labels that do not match their digest.
+    """
+    data = self._group(name)
+    if _labels_digest(data) != data.attrs["labels_sha256"]:
+      raise InputError(
+        f"{self.path}: the labels of the {name} split are not those that were "
+        "stored (truncated or altered)"
+      )
+    if "logits" not in data:
+      return data
+    members = self.members()
+    data = data.assign_coords(
+      {key: ("member", members[key].to_numpy()) for key in MEMBER_KEY}
+    )
+    return data.isel(member=np.flatnonzero(members["done"])).drop_vars("digest")
+
+  def verify(self) -> None:
+    """Checks the logits of every finished member against their digests.
+
+    Raises:
+      InputError: names the first member whose logits are truncated, altered
+        or not finite.
+    """
+    members = self.members()
+    for name in EVALUATED:
+      data = self._group(name)
+      for index in np.flatnonzero(members["done"]):
+        who = f"{self.path}: {member_name(members.iloc[index])}"
+        try:
+          logits = data["logits"].isel(member=index).to_numpy()
+        except (OSError, ValueError, RuntimeError) as error:
+          raise InputError(
+            f"{who}: its {name} logits cannot be read ({error}); "
+            "train it again or restore the file"
+          ) from error
+        if not np.array_equal(_digest(logits), data["digest"][index]):
+          raise InputError(
+            f"{who}: its {name} logits are not those that were stored "
+            "(truncated or altered); train it again or restore the file"
+          )
+
+  def samples(self) -> np.ndarray:
+    """The first test images: uint8 [example, height, width, channel]."""
+    return self._group("samples")["images"].to_numpy()
+
+  def write_member(
+    self, index: int, logits: Mapping[str, np.ndarray]
+  ) -> None:
+    """Stores one member's logits by split, and marks it done.
+
+    Args:
+      index: the member's place on the member axis.
+      logits: float32 [example, attribute] for valid and test.
+    """
+    root = zarr.open_group(self.path / LOGITS, mode="r+")
+    for name in EVALUATED:
+      array = np.ascontiguousarray(logits[name], np.float32)
+      _array(root, f"{name}/logits")[index] = array
+      _array(root, f"{name}/digest")[index] = _digest(array)
+    _array(root, "members/done")[index] = True
+
+  def logits_of(self, index: int, split: str) -> np.ndarray:
+    """One member's logits: float32 [example, attribute] (or class)."""
+    return self._group(split)["logits"].isel(member=index).to_numpy()
+
+  def log(self, records: Iterator[Mapping[str, Any]]) -> None:
+    """Appends records to the metrics log, one JSON object a line."""
+    with (self.path / "metrics.jsonl").open("a") as file:
+      file.writelines(json.dumps(record) + "\n" for record in records)
+
+  def metrics(self) -> pd.DataFrame:
+    """The metrics log as a table; empty where there is none.
+
+    A resumed run repeats the epochs after its checkpoint: the last stands.
+    """
+    path = self.path / "metrics.jsonl"
+    if not path.exists():
+      return pd.DataFrame()
+    lines = path.read_text().splitlines()
+    table = pd.DataFrame([json.loads(line) for line in lines])
+    keys = [name for name in (*MEMBER_KEY, "epoch") if name in table]
+    return table.drop_duplicates(keys, keep="last").reset_index(drop=True)
+
+  def update_facts(self, **facts: Any) -> "Run":
+    """Adds facts to sweep.json, atomically, and returns the run with them."""
+    merged = {**self.facts, **facts}
+    write_atomically(self.path / SWEEP, json.dumps(merged, indent=1) + "\n")
+    return Run(self.path, merged)
+
+  def _group(self, name: str) -> xr.Dataset:
+    try:
+      data = xr.open_zarr(
+        self.path / LOGITS, group=name, consolidated=False, chunks=None
+      )
+    except (OSError, ValueError, KeyError) as error:
+      raise InputError(
+        f"{self.path / LOGITS}: cannot read {name}: {error}"
+      ) from error
+    texts = {
+      key: variable.astype(str)
+      for key, variable in data.variables.items()
+      if variable.dtype.kind in "OT"
+    }
+    return data.assign(texts)
+
+
+def create(
+  path: Path,
+  *,
+  facts: Mapping[str, Any],
+  members: pd.DataFrame,
+  dataset: Dataset,
+) -> Run:
+  """Makes a run directory with an empty place for every member's logits.
+
+  Args:
+    path: the directory; made if need be.
+    facts: the config and whatever else describes the run, as JSON values.
+    members: one row a member with the columns `MEMBER_KEY`, in order.
+    dataset: labels, names, ids and sample images are taken from it.
+
+  Returns:
+    The run. sweep.json is written last: a directory without it holds no run.
+  """
+  path.mkdir(parents=True, exist_ok=True)
+  final, staging = path / LOGITS, path / f".{LOGITS}.partial"
+  for leftover in (final, staging):
+    shutil.rmtree(leftover, ignore_errors=True)
+  index = xr.Dataset({
+    **{key: ("member", _stored(members[key].to_numpy())) for key in MEMBER_KEY},
+    "done": ("member", np.zeros(len(members), bool)),
+  })
+  encoding = {"done": {"chunks": (1,)}}
+  _write(index, staging, "members", encoding)
+  for name in SPLITS:
+    data = _labelled(dataset, name)
+    encoding = {}
+    if name in EVALUATED:
+      shape = (len(members), data.sizes["example"], len(dataset.names))
+      dimensions = ("member", "example", output_dimension(dataset.task))
+      # Fill values only: no chunk is written until its member is done.
+      data["logits"] = xr.Variable(
+        dimensions, np.broadcast_to(np.float32(np.nan), shape)
+      )
+      data["digest"] = xr.Variable(
+        ("member", "byte"), np.zeros((len(members), 32), np.uint8)
+      )
+      encoding = {
+        "logits": {"chunks": (1, *shape[1:]), "compressors": None},
+        "digest": {"chunks": (1, 32)},
+      }
+    _write(data, staging, name, encoding)
+  images = dataset.splits["test"].images[:SAMPLES]
+  sample = xr.Dataset({"images": (("example", "y", "x", "channel"), images)})
+  _write(sample, staging, "samples", {})
+  staging.rename(final)
+  facts = {"format": FORMAT, "task": dataset.task, **facts}
+  return Run(path, {}).update_facts(**facts)
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+  """Opens a run directory.
+
+  Raises:
+    InputError: the directory holds no run, or one of another format.
+  """
+  path = Path(path)
+  try:
+    facts = json.loads((path / SWEEP).read_text())
+  except FileNotFoundError:
+    raise InputError(f"{path} holds no run ({SWEEP} not found)") from None
+  except (OSError, ValueError) as error:
+    raise InputError(f"{path / SWEEP} cannot be read: {error}") from None
+  if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    found = facts.get("format") if isinstance(facts, dict) else None
+    raise InputError(
+      f"{path / SWEEP} is of run format {found!r}; accepted: {FORMAT}"
+    )
+  return Run(path, facts)
+
+
+def member_name(member: Mapping[str, Any] | pd.Series) -> str:
+  """A member as a reader names it: "magnitude, sparsity 0.95, seed 3"."""
+  quantization = member["quantization"]
+  middle = "" if quantization == "none" else f", {quantization}"
+  return (
+    f"{member['pruner']}, sparsity {member['sparsity']:g}{middle}, "
+    f"seed {member['seed']}"
+  )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+  """Holds the run directory for this process alone.
+
+  Raises:
+    InputError: another process trains in it.
+  """
+  path.mkdir(parents=True, exist_ok=True)
+  with (path / ".lock").open("w") as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise InputError(f"{path} is in use by another process") from None
+    yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+  """Writes a file whole or not at all, and durably."""
+  staging = path.with_name(f".{path.name}.partial")
+  with staging.open("w") as file:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+  staging.replace(path)
+
+
+def _labelled(dataset: Dataset, name: str) -> xr.Dataset:
+  """Labels, identities, truth, ids and names of one split."""
+  split = dataset.splits[name]
+  output = output_dimension(dataset.task)
+  per_output = ("example", output)
+  labels = per_output if dataset.task == "multilabel" else ("example",)
+  data = xr.Dataset(
+    {
+      "labels": (labels, split.labels),
+      "identities": (("example", "identity"), split.identities),
+      **{f"truth_{key}": (per_output, v) for key, v in split.truth.items()},
+    },
+    coords={
+      "example": _stored(split.ids),
+      output: _stored(np.array(dataset.names)),
+      "identity": _stored(np.array(dataset.identity_names)),
+    },
+  )
+  data.attrs["labels_sha256"] = _labels_digest(data)
+  return data
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+  """Text as variable-length strings, the text type that zarr v3 specifies."""
+  is_text = values.dtype.kind in "UOT"
+  return values.astype(np.dtypes.StringDType()) if is_text else values
+
+
+def _write(
+  data: xr.Dataset, path: Path, group: str, encoding: Mapping[str, Any]
+) -> None:
+  data.to_zarr(
+    path,
+    group=group,
+    encoding=encoding,
+    consolidated=False,
+    zarr_format=3,
+    # The default writes no chunk that holds only fill values.
+    write_empty_chunks=False,
+  )
+
+
+def _array(root: zarr.Group, name: str) -> zarr.Array:
+  array = root[name]
+  assert isinstance(array, zarr.Array)
+  return array
+
+
+def _digest(logits: np.ndarray) -> np.ndarray:
+  """SHA-256 of the float32 values: uint8 [32]."""
+  data = np.ascontiguousarray(logits, np.float32)
+  return np.frombuffer(hashlib.sha256(data.data).digest(), np.uint8)
+
+
+def _labels_digest(data: xr.Dataset) -> str:
+  digest = hashlib.sha256()
+  for name in ("labels", "identities"):
+    digest.update(np.ascontiguousarray(data[name].to_numpy()).data)
+  digest.update("\n".join(map(str, data["example"].to_numpy())).encode())
+  return digest.hexdigest()

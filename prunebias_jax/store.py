@@ -183,7 +183,7 @@ class Run:
         f"{self.path / LOGITS}: cannot read {name}: {error}"
       ) from error
     texts = {
-      key: variable.astype(str)
+      key: (variable.dims, np.array(variable.to_numpy().tolist(), str))
       for key, variable in data.variables.items()
       if variable.dtype.kind in "OT"
     }

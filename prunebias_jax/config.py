@@ -11,23 +11,33 @@ class Faces(Part):
   """Knobs of the procedural faces (data.name = faces)."""
 
   label_noise: float = setting(
-    0.03, help="mean share of labels flipped, mostly near the boundary",
-    unit="share of labels", low=0, below=0.5,
+    0.03,
+    help="mean share of labels flipped, mostly near the boundary",
+    unit="share of labels",
+    low=0,
+    below=0.5,
   )
   difficulty: float = setting(
-    0.5, help="how gradually attributes fade in around their boundary, and how "
-    "much clutter there is; 0 is clean and crisp", low=0, high=1,
+    0.5,
+    help="how gradually attributes fade in around their boundary, and how "
+    "much clutter there is; 0 is clean and crisp",
+    low=0,
+    high=1,
   )
   linked_identity: str = setting(
-    "", help="identity attribute whose correlation with linked_attribute is "
-    "set; empty leaves the built-in correlations"
+    "",
+    help="identity attribute whose correlation with linked_attribute is "
+    "set; empty leaves the built-in correlations",
   )
   linked_attribute: str = setting(
     "", help="attribute whose correlation with linked_identity is set"
   )
   linked_correlation: float = setting(
-    0.0, help="correlation of the two latent scores of linked_identity and "
-    "linked_attribute", low=-0.95, high=0.95,
+    0.0,
+    help="correlation of the two latent scores of linked_identity and "
+    "linked_attribute",
+    low=-0.95,
+    high=0.95,
   )
   hard_identity: str = setting(
     "", help="identity attribute whose positive group is harder; empty for none"
@@ -42,7 +52,8 @@ class Digits(Part):
   """Knobs of the handwritten digits (data.name = digits)."""
 
   view: str = setting(
-    "attributes", help="attributes (multi-label) or classes (ten digits)",
+    "attributes",
+    help="attributes (multi-label) or classes (ten digits)",
     choices=lambda: ("attributes", "classes"),
   )
 
@@ -52,7 +63,9 @@ class Data(Part):
   """Which images, how many and at what size."""
 
   name: str = setting("faces", help="data set: faces or digits")
-  size: int = setting(32, help="height and width of the images", unit="px", low=8)
+  size: int = setting(
+    32, help="height and width of the images", unit="px", low=8
+  )
   train: int = setting(
     8000, help="training examples; 0 takes the data set's own number", low=0
   )
@@ -66,8 +79,185 @@ class Data(Part):
     0, help="seed of a synthetic data set and of splits drawn here", low=0
   )
   identities: tuple[str, ...] = setting(
-    (), help="identity attributes that define groups; empty takes the data "
-    "set's own"
+    (),
+    help="identity attributes that define groups; empty takes the data "
+    "set's own",
   )
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model(Part):
+  """Which network."""
+
+  name: str = setting(
+    "cnn",
+    help="network: cnn (three convolutions) or resnet18",
+    choices=lambda: ("cnn", "resnet18"),
+  )
+  width: float = setting(
+    1.0,
+    help="multiplies all channels: cnn 16-32-64, resnet18 64 to 512",
+    low=0.01,
+  )
+  stem: str = setting(
+    "small",
+    help="resnet18 only: small is 3x3 stride 1, large is 7x7 stride 2 "
+    "and a max-pool (for 224 px)",
+    choices=lambda: ("small", "large"),
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Part):
+  """How every member is trained, dense and pruned alike."""
+
+  epochs: int = setting(
+    10, help="passes over the training split", unit="epochs", low=1
+  )
+  batch: int = setting(64, help="examples a step", unit="examples", low=1)
+  optimizer: str = setting(
+    "sgd", help="sgd (with momentum) or adam", choices=lambda: ("sgd", "adam")
+  )
+  learning_rate: float = setting(0.1, help="peak learning rate", low=0)
+  momentum: float = setting(0.9, help="momentum of sgd", low=0, below=1)
+  weight_decay: float = setting(
+    1e-4,
+    help="L2 penalty's factor, on all parameters (adam: decoupled)",
+    low=0,
+  )
+  schedule: str = setting(
+    "cosine",
+    help="learning rate after the warm-up: cosine (to 0) or constant",
+    choices=lambda: ("cosine", "constant"),
+  )
+  warmup: float = setting(
+    1.0, help="linear warm-up of the learning rate", unit="epochs", low=0
+  )
+  flip: bool = setting(True, help="mirror half of the training images")
+  crop: int = setting(
+    2,
+    help="shift training images by up to this much, zeros beyond the edge",
+    unit="px",
+    low=0,
+  )
+
+  def check(self) -> None:
+    """Refuses a warm-up that outlasts the training."""
+    if self.warmup > self.epochs:
+      raise InputError(
+        f"train.warmup is {self.warmup:g} epochs; accepted: up to "
+        f"train.epochs ({self.epochs})"
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruning(Part):
+  """Gradual magnitude pruning from random initialisation (GMP-RI).
+
+  Masks are updated at the beginning of the epochs start, start + every, ...
+  below end; sparsity follows a cubic and the last update reaches the level.
+  """
+
+  start: int = setting(
+    2, help="epoch of the first mask update", unit="epochs", low=0
+  )
+  every: int = setting(
+    1, help="epochs between mask updates", unit="epochs", low=1
+  )
+  end: int = setting(
+    8, help="mask updates stop before this epoch", unit="epochs", low=1
+  )
+  initial: float = setting(
+    0.05,
+    help="sparsity at the first update",
+    unit="share of weights",
+    low=0,
+    below=1,
+  )
+
+  def check(self) -> None:
+    """Refuses a schedule that ends before it begins."""
+    if self.end <= self.start:
+      raise InputError(
+        f"pruning.end is {self.end}, not after pruning.start ({self.start})"
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Execution(Part):
+  """How the machine runs it; what is trained does not depend on it."""
+
+  platform: str = setting(
+    "auto",
+    help="auto (the best there is), cpu, gpu or tpu",
+    choices=lambda: ("auto", "cpu", "gpu", "tpu"),
+  )
+  devices: int = setting(
+    0,
+    help="devices to use; 0 is all of them (on the CPU one for each core)",
+    low=0,
+  )
+  mode: str = setting(
+    "auto",
+    help="how members share a device: map (one after "
+    "the other), vmap (all at once) or auto",
+    choices=lambda: ("auto", "map", "vmap"),
+  )
+  steps_per_dispatch: int = setting(
+    32,
+    help="training steps in one call of the compiled program",
+    unit="steps",
+    low=1,
+  )
+  eval_batch: int = setting(
+    250, help="examples a step when logits are made", unit="examples", low=1
+  )
+  checkpoint_minutes: float = setting(
+    5.0,
+    help="time between checkpoints; 0 is one at every epoch",
+    unit="minutes",
+    low=0,
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep(Part):
+  """Everything that defines a run: seeds x sparsity levels, and how."""
+
+  name: str = setting("sweep", help="the run's name, the report's heading")
+  seeds: tuple[int, ...] = setting(
+    (0, 1, 2, 3),
+    help="one member for each seed and sparsity",
+    low=0,
+    below=2**32,
+  )
+  sparsities: tuple[float, ...] = setting(
+    (0.0, 0.8, 0.95, 0.99),
+    help="final sparsities; 0 is the dense model",
+    unit="share of weights",
+    low=0,
+    below=1,
+  )
+  data: Data = part(Data, help="the data set")
+  model: Model = part(Model, help="the network")
+  train: Train = part(Train, help="training")
+  pruning: Pruning = part(Pruning, help="pruning")
+  execution: Execution = part(Execution, help="execution")
+
+  def check(self) -> None:
+    """Refuses what does not fit together."""
+    for name in ("seeds", "sparsities"):
+      values = getattr(self, name)
+      if not values:
+        raise InputError(f"sweep.{name} is empty; at least one is needed")
+      double = [one for one in values if values.count(one) > 1]
+      if double:
+        raise InputError(f"sweep.{name} holds {double[0]!r} more than once")
+    prunes = any(level > 0 for level in self.sparsities)
+    if prunes and self.pruning.end > self.train.epochs:
+      raise InputError(
+        f"pruning.end is {self.pruning.end}, after the training "
+        f"(train.epochs is {self.train.epochs})"
+      )

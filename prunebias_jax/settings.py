@@ -226,4 +226,6 @@ def _check_bounds(value: Any, accept: Mapping[str, Any], where: str) -> None:
       upper = below if below is not None else high
       close = "]" if below is None and high is not None else ")"
       shown = "inf" if upper is None else f"{upper:g}"
-      raise InputError(f"{where} is {one!r}; accepted: [{lower}, {shown}{close}")
+      raise InputError(
+        f"{where} is {one!r}; accepted: [{lower}, {shown}{close}"
+      )

@@ -4,7 +4,7 @@
       sweep.json       the resolved config, versions and facts of the run
       logits.zarr/     zarr v3, one group each:
         members        pruner, sparsity, quantization, seed, done   [member]
-        train          labels, identities, truth_*                  [example, ...]
+        train          labels, identities, truth_*           [example, ...]
         valid, test    the same, logits [member, example, attribute], digest
       metrics.jsonl    loss, accuracy and sparsity of every member and epoch
       checkpoints/     what a resume needs
@@ -129,9 +129,7 @@ class Run:
     """The first test images: uint8 [example, height, width, channel]."""
     return self._group("samples")["images"].to_numpy()
 
-  def write_member(
-    self, index: int, logits: Mapping[str, np.ndarray]
-  ) -> None:
+  def write_member(self, index: int, logits: Mapping[str, np.ndarray]) -> None:
     """Stores one member's logits by split, and marks it done.
 
     Args:
@@ -212,15 +210,18 @@ def create(
   final, staging = path / LOGITS, path / f".{LOGITS}.partial"
   for leftover in (final, staging):
     shutil.rmtree(leftover, ignore_errors=True)
-  index = xr.Dataset({
-    **{key: ("member", _stored(members[key].to_numpy())) for key in MEMBER_KEY},
-    "done": ("member", np.zeros(len(members), bool)),
-  })
-  encoding = {"done": {"chunks": (1,)}}
-  _write(index, staging, "members", encoding)
+  index = xr.Dataset(
+    {
+      **{
+        key: ("member", _stored(members[key].to_numpy())) for key in MEMBER_KEY
+      },
+      "done": ("member", np.zeros(len(members), bool)),
+    }
+  )
+  _write(index, staging, "members", {"done": {"chunks": (1,)}})
   for name in SPLITS:
     data = _labelled(dataset, name)
-    encoding = {}
+    encoding: dict[str, dict[str, Any]] = {}
     if name in EVALUATED:
       shape = (len(members), data.sizes["example"], len(dataset.names))
       dimensions = ("member", "example", output_dimension(dataset.task))

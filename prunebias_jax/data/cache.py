@@ -44,7 +44,9 @@ def cached(
     match their checksums is reported and built again.
   """
   text = json.dumps(key, sort_keys=True)
-  entry = directory() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+  entry = (
+    directory() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+  )
   if entry.exists():
     if _intact(entry):
       return _load(entry)
@@ -82,7 +84,9 @@ def _intact(entry: Path) -> bool:
   """Whether every file of the entry is there and matches its checksum."""
   try:
     files = json.loads((entry / MANIFEST).read_text())["sha256"]
-    return all(_sha256(entry / name) == digest for name, digest in files.items())
+    return all(
+      _sha256(entry / name) == digest for name, digest in files.items()
+    )
   except (OSError, ValueError, KeyError):
     return False
 

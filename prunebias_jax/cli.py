@@ -1,0 +1,324 @@
+"""The command line: `prunebias train | analyze | report | inspect`.
+
+Every command is a function that can be imported; this module only reads
+arguments, prints, and turns bad input into one line and exit status 2.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+import difflib
+import errno
+import logging
+import os
+from pathlib import Path
+import sys
+from typing import Any, NoReturn
+
+from prunebias_jax import store
+from prunebias_jax.config import Sweep
+from prunebias_jax.config_file import load_config
+from prunebias_jax.errors import InputError
+from prunebias_jax.settings import parse, type_name
+
+BAD_INPUT = 2
+# What the machine refuses, not a bug: disk full, no permission, and the like.
+REFUSALS = {
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EACCES,
+  errno.EPERM,
+  errno.EROFS,
+  errno.EFBIG,
+  errno.ENOTDIR,
+  errno.EISDIR,
+}
+
+
+class Parser(argparse.ArgumentParser):
+  """An argument parser whose errors are one line."""
+
+  def error(self, message: str) -> NoReturn:
+    """Raises InputError, with the nearest option where one is unknown."""
+    marker = "unrecognized arguments: "
+    if message.startswith(marker):
+      name = message.removeprefix(marker).split()[0]
+      known = [one for one in self._option_string_actions if one != "-h"]
+      near = difflib.get_close_matches(name.split("=")[0], known, n=1)
+      hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
+      message = f"unknown argument {name}; {hint}"
+    raise InputError(message)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Runs one command; returns the exit status."""
+  logging.basicConfig(format="prunebias: %(message)s", level=logging.WARNING)
+  logging.getLogger("prunebias_jax").setLevel(logging.INFO)
+  arguments = list(sys.argv[1:] if arguments is None else arguments)
+  try:
+    options = _parser(arguments).parse_args(arguments)
+    options.run(options)
+  except InputError as error:
+    print(f"prunebias: {error}", file=sys.stderr)
+    return BAD_INPUT
+  except OSError as error:
+    if error.errno not in REFUSALS:
+      raise
+    where = f": {error.filename}" if error.filename else ""
+    print(f"prunebias: {error.strerror}{where}", file=sys.stderr)
+    return BAD_INPUT
+  except KeyboardInterrupt:
+    print("prunebias: interrupted", file=sys.stderr)
+    return 130
+  return 0
+
+
+def train(options: argparse.Namespace) -> None:
+  """Trains a sweep, or says what it would take."""
+  sweep = options.sweep
+  _use_every_core(sweep)
+  # Imported here: reading a run needs neither flax nor optax.
+  from prunebias_jax.training import sweep as training
+
+  if options.dry_run:
+    _print_estimate(sweep, training.estimate(sweep))
+    return
+  if options.workdir is None:
+    raise InputError("train needs --workdir RUN, the directory of the run")
+  run = training.train(sweep, options.workdir)
+  members = run.members()
+  print(
+    f"{len(members)} members in {run.path}, "
+    f"{run.facts.get('seconds', 0):.0f} s of training; next: "
+    f"prunebias analyze {run.path}"
+  )
+
+
+def analyze(options: argparse.Namespace) -> None:
+  """Computes every statistic from the stored logits."""
+  from prunebias_jax import analysis
+
+  run = store.open_run(options.run_directory)
+  run.verify()
+  _require_members(run)
+  result = analysis.analyze(
+    {name: run.split(name) for name in ("train", "valid", "test")},
+    parity=options.parity,
+  )
+  result.write(run.path / "analysis")
+  for note in result.notes:
+    print(note)
+  print(
+    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
+    f"prunebias report {run.path}"
+  )
+
+
+def report(options: argparse.Namespace) -> None:
+  """Writes the report."""
+  try:
+    from prunebias_jax.report import write_report
+  except ModuleNotFoundError as error:
+    raise InputError(
+      f"the report needs {error.name}: pip install 'prunebias_jax[report]'"
+    ) from None
+  run = store.open_run(options.run_directory)
+  print(f"report: {write_report(run)}")
+
+
+def inspect(options: argparse.Namespace) -> None:
+  """Prints what a run holds."""
+  run = store.open_run(options.run_directory)
+  for line in describe(run):
+    print(line)
+
+
+def describe(run: store.Run) -> list[str]:
+  """What a run holds, in lines for a terminal."""
+  members, facts = run.members(), run.facts
+  sizes = ", ".join(
+    f"{run.split(name).sizes['example']} {name}"
+    for name in ("train", "valid", "test")
+  )
+  labels = run.split("train")
+  outputs = [
+    str(name) for name in labels[store.output_dimension(run.task)].values
+  ]
+  lines = [
+    f"run         {facts['sweep'].get('name', '')} ({run.path})",
+    f"task        {run.task}, {len(outputs)} outputs: {_shortened(outputs)}",
+    f"identities  {_shortened([str(x) for x in labels['identity'].values])}",
+    f"examples    {sizes}",
+    f"members     {members['done'].sum()} of {len(members)} done",
+  ]
+  for (pruner, sparsity, quantization), group in members.groupby(
+    ["pruner", "sparsity", "quantization"], sort=False
+  ):
+    seeds = ", ".join(map(str, group.loc[group["done"], "seed"]))
+    lines.append(
+      f"            {pruner}, sparsity {sparsity:g}, quantization "
+      f"{quantization}: seeds {seeds or 'none yet'}"
+    )
+  if "model" in facts:
+    model = facts["model"]
+    lines.append(
+      f"parameters  {model['parameters']:,}, of which "
+      f"{model['prunable']:,} prunable"
+    )
+  metrics = run.metrics()
+  if len(metrics):
+    last = metrics[metrics["epoch"] == metrics["epoch"].max()]
+    for sparsity, group in last.groupby("sparsity"):
+      zeros = sorted(set(group["zeros"]))
+      lines.append(
+        f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "
+        f"loss {group['loss'].mean():.4f}, zeros "
+        f"{', '.join(f'{count:,}' for count in zeros)}"
+      )
+  analysis = run.path / "analysis"
+  tables = sorted(path.name for path in analysis.glob("*.csv"))
+  lines.append(
+    f"analysis    {', '.join(tables)}"
+    if tables
+    else f"analysis    none yet: prunebias analyze {run.path}"
+  )
+  return lines
+
+
+def _parser(arguments: Sequence[str]) -> Parser:
+  """The parser of all verbs; `train` gets an option for each setting."""
+  parser = Parser(
+    prog="prunebias",
+    description="Populations of pruned vision models and their bias.",
+    allow_abbrev=False,
+  )
+  verbs = parser.add_subparsers(
+    dest="verb", required=True, parser_class=Parser, metavar="VERB"
+  )
+
+  def verb(name: str, run: Callable[[argparse.Namespace], None]) -> Parser:
+    text = (run.__doc__ or "").strip()
+    one = verbs.add_parser(
+      name, help=text, description=text, allow_abbrev=False
+    )
+    one.set_defaults(run=run)
+    return one
+
+  _add_train(verb("train", train), arguments)
+  for name, run in (
+    ("analyze", analyze),
+    ("report", report),
+    ("inspect", inspect),
+  ):
+    one = verb(name, run)
+    one.add_argument("run_directory", metavar="RUN", type=Path)
+    if name == "analyze":
+      one.add_argument(
+        "--parity",
+        choices=("default", "paper"),
+        default="default",
+        help="paper: the papers' own forms where the default differs",
+      )
+  return parser
+
+
+class _ReadConfig(argparse.Action):
+  """Collects overrides; the config is built once all are known."""
+
+  def __call__(
+    self,
+    parser: argparse.ArgumentParser,
+    namespace: argparse.Namespace,
+    values: Any,
+    option_string: str | None = None,
+  ) -> None:
+    changes = {**getattr(namespace, "changes", {}), self.dest: values}
+    namespace.changes = changes
+
+
+def _add_train(parser: Parser, arguments: Sequence[str]) -> None:
+  """Adds the arguments of `train`: one option for every setting."""
+  parser.add_argument(
+    "config",
+    metavar="CONFIG",
+    type=Path,
+    help="a Python file with sweep() -> Sweep, or the sweep.json of a run",
+  )
+  parser.add_argument(
+    "--workdir", metavar="RUN", type=Path, help="directory of the run"
+  )
+  parser.add_argument(
+    "--dry-run",
+    action="store_true",
+    help="print members, memory, disk and hours; train nothing",
+  )
+  settings = parser.add_argument_group("settings of the config")
+  for leaf in Sweep().leaves():
+    settings.add_argument(
+      f"--{leaf.path}",
+      dest=leaf.path,
+      metavar=type_name(leaf.kind).upper().replace(" ", "_"),
+      type=_reader(leaf.kind),
+      action=_ReadConfig,
+      default=argparse.SUPPRESS,
+      help=leaf.help.replace("%", "%%"),
+    )
+
+  def run(options: argparse.Namespace) -> None:
+    sweep = load_config(options.config)
+    options.sweep = sweep.override(getattr(options, "changes", {}))
+    train(options)
+
+  parser.set_defaults(run=run)
+
+
+def _reader(kind: Any) -> Callable[[str], Any]:
+  """A reader of one setting, named as argparse shows it in its error."""
+
+  def read(text: str) -> Any:
+    return parse(text, kind)
+
+  read.__name__ = type_name(kind)
+  return read
+
+
+def _use_every_core(sweep: Sweep) -> None:
+  """One CPU device for each core, before the backend starts."""
+  import jax
+
+  wanted = sweep.execution.devices or len(os.sched_getaffinity(0))
+  jax.config.update("jax_num_cpu_devices", wanted)
+
+
+def _require_members(run: store.Run) -> None:
+  """Refuses a run in which no member is finished; mentions the unfinished."""
+  done = run.members()["done"]
+  if not done.any():
+    raise InputError(
+      f"{run.path} has no finished member; train it to the end first"
+    )
+  if not done.all():
+    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")
+
+
+def _print_estimate(sweep: Sweep, estimate: Any) -> None:
+  """The dry run's lines."""
+  gigabyte = 1e9
+  rows = {
+    "members": f"{estimate.members} ({len(sweep.seeds)} seeds x "
+    f"{len(sweep.sparsities)} sparsities)",
+    "parameters": f"{estimate.parameters:,} each, {estimate.prunable:,} "
+    "prunable",
+    "device": estimate.device,
+    "memory": f"{estimate.device_bytes / gigabyte:.2f} GB on each device",
+    "disk": f"{estimate.disk_bytes / gigabyte:.2f} GB",
+    "time": f"{estimate.seconds / 3600:.2f} h of training (extrapolated from "
+    f"{estimate.steps} measured steps)",
+  }
+  for name, text in rows.items():
+    print(f"{name:<11} {text}")
+
+
+def _shortened(names: list[str], most: int = 8) -> str:
+  """The first names, and how many more there are."""
+  more = f" and {len(names) - most} more" if len(names) > most else ""
+  return (", ".join(names[:most]) + more) or "none"

@@ -1,0 +1,36 @@
+"""A small convolutional network for images of 8 to 64 pixels."""
+
+import functools
+
+import flax.linen as nn
+import jax
+
+from prunebias_jax.models.conv import Conv, max_pool
+
+
+class CNN(nn.Module):
+  """Three 3 x 3 convolutions with batch normalisation, then a linear head.
+
+  Attributes:
+    outputs: number of logits.
+    width: channels of the first convolution; the others have 2 and 4 times.
+    lowering: how convolutions are written (`prunebias_jax.models.conv`).
+  """
+
+  outputs: int
+  width: int = 16
+  lowering: str = "plain"
+
+  @nn.compact
+  def __call__(self, images: jax.Array, train: bool) -> jax.Array:
+    """Logits [batch, output] of images [batch, y, x, channel]."""
+    conv = functools.partial(Conv, lowering=self.lowering)
+    x = images
+    for index, factor in enumerate((1, 2, 4)):
+      x = conv(factor * self.width, (3, 3), name=f"conv{index}")(x)
+      x = nn.BatchNorm(
+        use_running_average=not train, momentum=0.9, name=f"norm{index}"
+      )(x)
+      x = nn.relu(x)
+      x = max_pool(x) if index < 2 else x.mean((1, 2))
+    return nn.Dense(self.outputs, name="head")(x)

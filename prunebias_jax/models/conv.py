@@ -1,0 +1,267 @@
+"""Convolutions in the form that stays fast on the backend at hand.
+
+A model file says `Conv(features, kernel)` and nothing else; how its forward
+pass and its two gradients are written is a property of this module. All
+lowerings compute the same numbers up to float rounding.
+
+XLA's CPU backend hands a convolution to its fast library only in the layout
+[batch, y, x, channel]. Inside a loop the gradients that automatic
+differentiation writes are left in other layouts and run up to forty times
+slower, so `canonical` writes them itself: the gradient of the input as a
+forward convolution of that layout, the gradient of the weights as a matrix
+product over image patches, a few images at a time so that the patches stay in
+the cache.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+PATCH_IMAGES = 8  # patches of this many images stay in a core's cache
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+Convolve = Callable[[jax.Array, jax.Array, int, Padding], jax.Array]
+
+
+def plain(
+  images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> jax.Array:
+  """The convolution as XLA has it.
+
+  Args:
+    images: [batch, y, x, channel in].
+    kernel: [y, x, channel in, channel out].
+    stride: the same in both directions.
+    padding: ((top, bottom), (left, right)).
+
+  Returns:
+    [batch, y, x, channel out].
+  """
+  return lax.conv_general_dilated(
+    images, kernel, (stride, stride), padding, dimension_numbers=LAYOUT
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def canonical(
+  images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> jax.Array:
+  """`plain`, with gradients that stay fast inside a loop on the CPU."""
+  if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
+    return _pointwise(images, kernel, stride)
+  return plain(images, kernel, stride, padding)
+
+
+def _canonical_forward(
+  images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  return canonical(images, kernel, stride, padding), (images, kernel)
+
+
+def _canonical_backward(
+  stride: int,
+  padding: Padding,
+  saved: tuple[jax.Array, jax.Array],
+  gradient: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+  images, kernel = saved
+  if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
+    pullback = jax.vjp(lambda x, w: _pointwise(x, w, stride), images, kernel)[1]
+    return pullback(gradient)
+  return (
+    _input_gradient(images.shape, kernel, stride, padding, gradient),
+    _kernel_gradient(images, kernel.shape, stride, padding, gradient),
+  )
+
+
+canonical.defvjp(_canonical_forward, _canonical_backward)
+
+
+def _pointwise(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+  """A 1 x 1 convolution as the matrix product that it is."""
+  return images[:, ::stride, ::stride] @ kernel[0, 0]
+
+
+def _input_gradient(
+  shape: Sequence[int],
+  kernel: jax.Array,
+  stride: int,
+  padding: Padding,
+  gradient: jax.Array,
+) -> jax.Array:
+  """Gradient of the images, as a forward convolution in the fast layout."""
+  sides = []
+  for axis in (0, 1):
+    size, taps = shape[1 + axis], kernel.shape[axis]
+    dilated = (gradient.shape[1 + axis] - 1) * stride + 1
+    low = taps - 1 - padding[axis][0]
+    sides.append((low, size + taps - 1 - low - dilated))
+  return lax.conv_general_dilated(
+    gradient,
+    kernel[::-1, ::-1].transpose(0, 1, 3, 2),
+    (1, 1),
+    sides,
+    lhs_dilation=(stride, stride),
+    dimension_numbers=LAYOUT,
+  )
+
+
+def _kernel_gradient(
+  images: jax.Array,
+  shape: Sequence[int],
+  stride: int,
+  padding: Padding,
+  gradient: jax.Array,
+) -> jax.Array:
+  """Gradient of the kernel, a matrix product over patches, in blocks."""
+  rows, columns, channels, features = shape
+  block = next(n for n in range(PATCH_IMAGES, 0, -1) if len(images) % n == 0)
+
+  def add_block(
+    total: jax.Array, pair: tuple[jax.Array, jax.Array]
+  ) -> tuple[jax.Array, None]:
+    patches = _patches(pair[0], (rows, columns), stride, padding)
+    product = lax.dot_general(
+      patches.reshape(-1, rows * columns * channels),
+      pair[1].reshape(-1, features),
+      (((0,), (0,)), ((), ())),
+      preferred_element_type=total.dtype,
+    )
+    return total + product, None
+
+  def blocked(x: jax.Array) -> jax.Array:
+    return x.reshape(-1, block, *x.shape[1:])
+
+  zero = jnp.zeros((rows * columns * channels, features), jnp.float32)
+  total, _ = lax.scan(add_block, zero, (blocked(images), blocked(gradient)))
+  return total.astype(gradient.dtype).reshape(tuple(shape))
+
+
+def _patches(
+  images: jax.Array, taps: tuple[int, int], stride: int, padding: Padding
+) -> jax.Array:
+  """Image patches: [batch, y, x, taps * channel in]."""
+  images = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+  count, height, width, channels = images.shape
+  rows = (height - taps[0]) // stride + 1
+  columns = (width - taps[1]) // stride + 1
+  shifted = [
+    lax.slice(
+      images,
+      (0, i, j, 0),
+      (
+        count,
+        i + stride * (rows - 1) + 1,
+        j + stride * (columns - 1) + 1,
+        channels,
+      ),
+      (1, stride, stride, 1),
+    )
+    for i in range(taps[0])
+    for j in range(taps[1])
+  ]
+  return jnp.concatenate(shifted, axis=-1)
+
+
+LOWERINGS: dict[str, Convolve] = {"plain": plain, "canonical": canonical}
+
+
+def default_lowering(platform: str) -> str:
+  """The lowering that is fast on a platform ("cpu", "gpu", "tpu")."""
+  return "canonical" if platform == "cpu" else "plain"
+
+
+class Conv(nn.Conv):
+  """A flax convolution without bias, written in the chosen lowering.
+
+  Attributes:
+    lowering: a name in `LOWERINGS`.
+  """
+
+  use_bias: bool = False
+  lowering: str = "plain"
+
+  def __post_init__(self) -> None:
+    self.conv_general_dilated = functools.partial(
+      _as_flax_asks, LOWERINGS[self.lowering]
+    )
+    super().__post_init__()
+
+
+def _as_flax_asks(
+  convolve: Convolve,
+  images: jax.Array,
+  kernel: jax.Array,
+  strides: Sequence[int],
+  padding: str | Sequence[tuple[int, int]],
+  **options: Any,
+) -> jax.Array:
+  """Adapts a lowering to the arguments that flax hands a convolution."""
+  del options  # groups and dilations: none of the models here has any
+  if isinstance(padding, str):
+    padding = lax.padtype_to_pads(
+      images.shape[1:3], kernel.shape[:2], strides, padding
+    )
+  (top, bottom), (left, right) = padding
+  pads = ((int(top), int(bottom)), (int(left), int(right)))
+  return convolve(images, kernel, int(strides[0]), pads)
+
+
+@jax.custom_vjp
+def max_pool(images: jax.Array) -> jax.Array:
+  """Maximum over 2 x 2 windows, stride 2: [batch, y / 2, x / 2, channel].
+
+  Two pairwise maxima are several times faster on the CPU than a window
+  reduction, forward and backward. An odd last row or column is left out.
+  """
+  count, height, width, channels = images.shape
+  images = images[:, : height // 2 * 2, : width // 2 * 2]
+  images = images.reshape(count, height // 2, 2, width // 2, 2, channels)
+  rows = jnp.maximum(images[:, :, 0], images[:, :, 1])
+  return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
+
+
+def _max_pool_forward(
+  images: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  pooled = max_pool(images)
+  return pooled, (images, pooled)
+
+
+def _max_pool_backward(
+  saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array]:
+  """Every maximum of a window gets the gradient, tied ones too.
+
+  Ties of a positive maximum have measure zero, and at zero the rectifier
+  before the pooling stops the gradient.
+  """
+  images, pooled = saved
+  count, height, width, channels = images.shape
+
+  def spread(x: jax.Array) -> jax.Array:
+    rows, columns = x.shape[1:3]
+    shape = (count, rows, 2, columns, 2, channels)
+    wide = jnp.broadcast_to(x[:, :, None, :, None], shape)
+    wide = wide.reshape(count, 2 * rows, 2 * columns, channels)
+    odd = (height - 2 * rows, width - 2 * columns)
+    if not any(odd):
+      return wide
+    # A value that no image holds keeps the left-out edge without gradient.
+    return jnp.pad(
+      wide,
+      ((0, 0), (0, odd[0]), (0, odd[1]), (0, 0)),
+      constant_values=jnp.nan,
+    )
+
+  kept = jnp.where(images == spread(pooled), spread(gradient), 0)
+  return (kept.astype(gradient.dtype),)
+
+
+max_pool.defvjp(_max_pool_forward, _max_pool_backward)

@@ -1,0 +1,54 @@
+"""When masks are updated and how many weights each update prunes.
+
+All of it is computed on the host in float64: a float32 sparsity would be off by
+one weight in networks of ResNet-50's size.
+"""
+
+import numpy as np
+
+from prunebias_jax.config import Pruning
+
+
+def update_epochs(pruning: Pruning) -> list[int]:
+  """The epochs at whose beginning masks are updated."""
+  return list(range(pruning.start, pruning.end, pruning.every))
+
+
+def cubic(pruning: Pruning, level: float) -> list[float]:
+  """The sparsity after each mask update.
+
+  s(e) = s_T - (s_T - s_0) (1 - (e - e_0) / (e_1 - e_0))^3 at the update epochs
+  e, with the end e_1 exclusive. (Zhu & Gupta 2017, as used by Iofinova et al.
+  2023, who stop just short of s_T; here the last update reaches it.)
+
+  Args:
+    pruning: first epoch e_0, end e_1 and initial sparsity s_0.
+    level: the final sparsity s_T. Where it is below s_0, it is s_0 too.
+
+  Returns:
+    One sparsity for each of `update_epochs`.
+  """
+  initial = min(pruning.initial, level)
+  span = pruning.end - pruning.start
+  sparsities = [
+    level - (level - initial) * (1 - (epoch - pruning.start) / span) ** 3
+    for epoch in update_epochs(pruning)
+  ]
+  return [*sparsities[:-1], level]
+
+
+def prune_counts(
+  pruning: Pruning, levels: tuple[float, ...], weights: int
+) -> np.ndarray:
+  """How many weights are zero after each update: int32 [update, level].
+
+  Args:
+    pruning: the schedule.
+    levels: final sparsities.
+    weights: number of prunable weights.
+
+  Returns:
+    round(s * weights) for each sparsity s, halves to even.
+  """
+  shares = np.array([cubic(pruning, level) for level in levels], np.float64)
+  return np.rint(shares.T * weights).astype(np.int32)

@@ -1,0 +1,231 @@
+"""One model: initialise, train, prune, predict, as pure functions.
+
+Nothing here knows of other members; `population` lifts these functions over
+seeds and sparsity levels. The step counter and the number of weights to prune
+are arguments, so that they need not be batched when members are.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+from prunebias_jax.config import Train
+from prunebias_jax.data.augment import normalise
+from prunebias_jax.data.dataset import Task
+from prunebias_jax.pruning import masks as masking
+from prunebias_jax.training.randomness import Purpose, purpose_key
+
+
+class Member(NamedTuple):
+  """The state of one model.
+
+  Attributes:
+    params: parameters; pruned weights are exactly zero.
+    batch_stats: running statistics of batch normalisation.
+    momenta: the optimiser's state.
+    masks: bool arrays by path, True where a weight is kept.
+  """
+
+  params: masking.Params
+  batch_stats: masking.Params
+  momenta: optax.OptState
+  masks: masking.Masks
+
+
+class Progress(NamedTuple):
+  """Sums over training steps: float32 []; divide by the number of steps."""
+
+  loss: jax.Array
+  accuracy: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+  """What turns a batch into a step, the same for every member.
+
+  Attributes:
+    model: the network, `model(images, train=...)`.
+    optimizer: gradients to directions; scaled by the learning rate afterwards.
+    learning_rate: learning rate of a step.
+    task: decides the loss: mean binary or categorical cross-entropy.
+  """
+
+  model: nn.Module
+  optimizer: optax.GradientTransformation
+  learning_rate: optax.Schedule
+  task: Task
+
+
+def make_recipe(
+  config: Train, *, model: nn.Module, task: Task, steps_per_epoch: int
+) -> Recipe:
+  """Makes the recipe that a config describes."""
+  decay = optax.add_decayed_weights(config.weight_decay)
+  if config.optimizer == "sgd":
+    optimizer = optax.chain(decay, optax.trace(config.momentum))
+  else:
+    optimizer = optax.chain(optax.scale_by_adam(), decay)
+  warmup = round(config.warmup * steps_per_epoch)
+  rest = config.epochs * steps_per_epoch - warmup
+  after = (
+    optax.cosine_decay_schedule(config.learning_rate, max(rest, 1))
+    if config.schedule == "cosine"
+    else optax.constant_schedule(config.learning_rate)
+  )
+  rising = optax.linear_schedule(0.0, config.learning_rate, max(warmup, 1))
+  # The first step of a warm-up from 0 would change nothing.
+  schedule = optax.join_schedules(
+    [lambda step: rising(step + 1), after], [warmup]
+  )
+  return Recipe(
+    model=model, optimizer=optimizer, learning_rate=schedule, task=task
+  )
+
+
+def init(
+  recipe: Recipe, seed: jax.Array, image_shape: tuple[int, ...]
+) -> Member:
+  """A fresh, dense member.
+
+  Args:
+    recipe: model and optimiser.
+    seed: uint32 [], the member's seed.
+    image_shape: (height, width, channel).
+  """
+  images = jnp.zeros((1, *image_shape), jnp.float32)
+  key = purpose_key(seed, Purpose.INIT)
+  variables = recipe.model.init(key, images, train=False)
+  params = variables["params"]
+  return Member(
+    params=params,
+    batch_stats=variables.get("batch_stats", {}),
+    momenta=recipe.optimizer.init(params),
+    masks=masking.full_masks(params),
+  )
+
+
+def train_step(
+  recipe: Recipe,
+  member: Member,
+  images: jax.Array,
+  labels: jax.Array,
+  step: jax.Array,
+) -> tuple[Member, Progress]:
+  """One optimiser step.
+
+  Args:
+    recipe: model, optimiser and loss.
+    member: the state before.
+    images: uint8 [batch, y, x, channel].
+    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
+    step: int32 [], counts from 0; sets the learning rate.
+
+  Returns:
+    The state after, masked weights exactly zero, and the batch's loss and
+    accuracy.
+  """
+
+  def loss_of(params: masking.Params) -> tuple[jax.Array, tuple]:
+    logits, updated = recipe.model.apply(
+      {"params": params, "batch_stats": member.batch_stats},
+      normalise(images),
+      train=True,
+      mutable=["batch_stats"],
+    )
+    loss, accuracy = loss_and_accuracy(recipe.task, logits, labels)
+    return loss, (accuracy, updated.get("batch_stats", {}))
+
+  (loss, (accuracy, batch_stats)), gradient = jax.value_and_grad(
+    loss_of, has_aux=True
+  )(member.params)
+  direction, momenta = recipe.optimizer.update(
+    gradient, member.momenta, member.params
+  )
+  rate = recipe.learning_rate(step)
+  params = jax.tree.map(lambda p, d: p - rate * d, member.params, direction)
+  after = Member(
+    params=masking.apply_masks(params, member.masks),
+    batch_stats=batch_stats,
+    momenta=momenta,
+    masks=member.masks,
+  )
+  return after, Progress(loss, accuracy)
+
+
+def train_steps(
+  recipe: Recipe,
+  member: Member,
+  images: jax.Array,
+  labels: jax.Array,
+  first_step: jax.Array,
+  count: jax.Array,
+) -> tuple[Member, Progress]:
+  """The first `count` of several prepared batches, one after the other.
+
+  Args:
+    recipe: model, optimiser and loss.
+    member: the state before.
+    images: uint8 [step, batch, y, x, channel].
+    labels: [step, batch, ...].
+    first_step: int32 [], number of the first batch's step.
+    count: int32 [], how many of the batches are used.
+
+  Returns:
+    The state after, and sums of loss and accuracy over the steps.
+  """
+
+  def body(
+    index: jax.Array, carry: tuple[Member, Progress]
+  ) -> tuple[Member, Progress]:
+    member, total = carry
+    member, progress = train_step(
+      recipe, member, images[index], labels[index], first_step + index
+    )
+    return member, jax.tree.map(jnp.add, total, progress)
+
+  zero = Progress(jnp.float32(0), jnp.float32(0))
+  return lax.fori_loop(0, count, body, (member, zero))
+
+
+def prune(member: Member, count: jax.Array) -> Member:
+  """Updates the masks by global magnitude.
+
+  Args:
+    member: the state before.
+    count: int32 [], how many weights are zero afterwards.
+  """
+  masks = masking.global_magnitude(member.params, member.masks, count)
+  return member._replace(
+    params=masking.apply_masks(member.params, masks), masks=masks
+  )
+
+
+def predict(recipe: Recipe, member: Member, images: jax.Array) -> jax.Array:
+  """Logits float32 [example, output] of uint8 [example, y, x, channel]."""
+  variables = {"params": member.params, "batch_stats": member.batch_stats}
+  logits = recipe.model.apply(variables, normalise(images), train=False)
+  return jnp.asarray(logits)
+
+
+def loss_and_accuracy(
+  task: Task, logits: jax.Array, labels: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+  """Mean cross-entropy and share of correct predictions of a batch.
+
+  Args:
+    task: "multilabel" (binary, over batch x attribute) or "multiclass".
+    logits: [batch, output].
+    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
+  """
+  if task == "multilabel":
+    losses = optax.sigmoid_binary_cross_entropy(logits, labels)
+    correct = (logits > 0) == (labels > 0)
+  else:
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    correct = logits.argmax(-1) == labels
+  return losses.mean(), correct.mean(dtype=jnp.float32)

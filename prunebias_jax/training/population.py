@@ -1,0 +1,397 @@
+"""Many models as one program: `member` lifted over seeds and sparsity levels.
+
+The state of a population is a `Member` whose arrays have two axes in front,
+[seed, level]. All levels of a seed share initialisation, batches and
+augmentation; the batches are gathered and augmented once for each seed. Both
+axes are spread over a mesh of devices, and no device ever waits for another:
+the compiled step has no collective.
+
+On one device members run one after the other (`map`) or all at once (`vmap`).
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+from prunebias_jax.data.augment import Augment
+from prunebias_jax.training import member as one
+from prunebias_jax.training.member import Member, Progress, Recipe
+from prunebias_jax.training.randomness import augment_key, epoch_order
+
+MEMBERS = PartitionSpec("seed", "level")
+SEEDS = PartitionSpec("seed")
+SHARED = PartitionSpec()
+
+# body(state, inputs) -> (state, output), for one seed or one member
+Body = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class TrainData(NamedTuple):
+  """The training split on the device.
+
+  Attributes:
+    images: uint8 [example, y, x, channel].
+    labels: [example, attribute] or [example].
+  """
+
+  images: jax.Array
+  labels: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Population:
+  """The members of seeds x levels, and the compiled functions that act on them.
+
+  Attributes:
+    recipe: how one member is trained.
+    augment: what is done to training images.
+    image_shape: (height, width, channel).
+    examples: number of training examples.
+    batch: examples a step.
+    dispatch: the most steps in one call of `train`.
+    seeds: uint32 [seed].
+    levels: number of sparsity levels.
+    mode: "map" or "vmap".
+    mesh: devices by ("seed", "level").
+  """
+
+  recipe: Recipe
+  augment: Augment
+  image_shape: tuple[int, int, int]
+  examples: int
+  batch: int
+  dispatch: int
+  seeds: np.ndarray
+  levels: int
+  mode: str
+  mesh: Mesh
+
+  @property
+  def padded(self) -> tuple[int, int]:
+    """(seeds, levels) rounded up to what the mesh divides."""
+    over_seeds, over_levels = self.mesh.devices.shape
+    return (
+      -(-len(self.seeds) // over_seeds) * over_seeds,
+      -(-self.levels // over_levels) * over_levels,
+    )
+
+  def place(self, tree: Any, spec: PartitionSpec) -> Any:
+    """Puts host arrays on the devices of the mesh."""
+    return jax.device_put(tree, NamedSharding(self.mesh, spec))
+
+  @functools.cached_property
+  def seeds_on_device(self) -> jax.Array:
+    """uint32 [padded seed]; padding repeats the last seed."""
+    padding = self.padded[0] - len(self.seeds)
+    seeds = np.pad(self.seeds.astype(np.uint32), (0, padding), mode="edge")
+    return self.place(seeds, SEEDS)
+
+  @functools.cached_property
+  def _sizes(self) -> jax.Array:
+    """int32 [2]: seeds and levels.
+
+    They are an argument of the compiled programs, not constants in them: XLA
+    would unroll a loop of one turn, which is another program with other
+    rounding.
+    """
+    return self.place(
+      np.array([len(self.seeds), self.levels], np.int32), SHARED
+    )
+
+  def scalar(self, value: int) -> jax.Array:
+    """A number as int32 [] on every device."""
+    return self.place(np.int32(value), SHARED)
+
+  def init(self) -> Member:
+    """Fresh members [seed, level]; the levels of a seed are equal."""
+    return self._init_program(self.seeds_on_device, self._sizes)
+
+  def order(self, epoch: int) -> jax.Array:
+    """Every seed's order of the examples in an epoch: int32 [seed, place]."""
+    return self._order_program(
+      self.seeds_on_device, self._sizes, self.scalar(epoch)
+    )
+
+  def train(
+    self,
+    state: Member,
+    data: TrainData,
+    order: jax.Array,
+    *,
+    epoch_step: int,
+    step: int,
+    count: int,
+  ) -> tuple[Member, Progress]:
+    """Trains every member for up to `dispatch` steps; `state` is used up.
+
+    Args:
+      state: [seed, level, ...].
+      data: the training split.
+      order: what `order` gave for this epoch.
+      epoch_step: steps of this epoch done before.
+      step: steps done before in all.
+      count: steps to do.
+
+    Returns:
+      The state after, and sums of loss and accuracy [seed, level].
+    """
+    return self.train_program(
+      *self.train_arguments(
+        state, data, order, epoch_step=epoch_step, step=step, count=count
+      )
+    )
+
+  def train_arguments(
+    self,
+    state: Member,
+    data: TrainData,
+    order: jax.Array,
+    *,
+    epoch_step: int,
+    step: int,
+    count: int,
+  ) -> tuple[Any, ...]:
+    """What `train` hands the compiled program."""
+    numbers = map(self.scalar, (epoch_step, step, count))
+    return state, data, order, self.seeds_on_device, self._sizes, *numbers
+
+  def prune(self, state: Member, counts: np.ndarray) -> Member:
+    """Updates masks: counts int32 [level] zeros; `state` is used up."""
+    padding = self.padded[1] - self.levels
+    grid = np.pad(counts.astype(np.int32), (0, padding), mode="edge")
+    grid = np.broadcast_to(grid, self.padded)
+    return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
+
+  def predict(self, state: Member, images: jax.Array) -> jax.Array:
+    """Logits of all members: float32 [seed, level, example, output].
+
+    Args:
+      state: [seed, level, ...].
+      images: uint8 [step, batch, y, x, channel].
+    """
+    return self._predict_program(state, images, self._sizes)
+
+  def grid(self, array: jax.Array) -> np.ndarray:
+    """A result on the host without its padding: [seed, level, ...]."""
+    return np.asarray(jax.device_get(array))[: len(self.seeds), : self.levels]
+
+  @functools.cached_property
+  def _init_program(self) -> Any:
+    def local(seeds: jax.Array, sizes: jax.Array) -> Member:
+      def body(seed: jax.Array, _: None) -> tuple[jax.Array, Member]:
+        return seed, one.init(self.recipe, seed, self.image_shape)
+
+      count = _own_share(sizes[0], "seed", len(seeds))
+      members = in_turn(body, seeds, None, count)[1]
+      levels = self.padded[1] // self.mesh.shape["level"]
+      return jax.tree.map(
+        lambda x: jnp.repeat(x[:, None], levels, axis=1), members
+      )
+
+    return self._compile(local, (SEEDS, SHARED), MEMBERS)
+
+  @functools.cached_property
+  def _order_program(self) -> Any:
+    def local(
+      seeds: jax.Array, sizes: jax.Array, epoch: jax.Array
+    ) -> jax.Array:
+      def body(seed: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        order = epoch_order(seed, epoch, self.examples)
+        # The last dispatch of an epoch reads whole, whatever of it is used.
+        return seed, jnp.pad(order, (0, self.dispatch * self.batch))
+
+      count = _own_share(sizes[0], "seed", len(seeds))
+      return in_turn(body, seeds, None, count)[1]
+
+    return self._compile(local, (SEEDS, SHARED, SHARED), SEEDS)
+
+  @functools.cached_property
+  def train_program(self) -> Any:
+    """The program behind `train`; takes `train_arguments`."""
+
+    def local(
+      state: Member,
+      data: TrainData,
+      order: jax.Array,
+      seeds: jax.Array,
+      sizes: jax.Array,
+      epoch_step: jax.Array,
+      step: jax.Array,
+      count: jax.Array,
+    ) -> tuple[Member, Progress]:
+      def per_seed(
+        levels: Member, inputs: tuple[jax.Array, jax.Array]
+      ) -> tuple[Member, Progress]:
+        order, seed = inputs
+        batches = self._batches(data, order, seed, epoch_step, step)
+
+        def per_level(member: Member, _: None) -> tuple[Member, Progress]:
+          return one.train_steps(self.recipe, member, *batches, step, count)
+
+        return self._over_levels(per_level, levels, sizes)
+
+      return self._over_seeds(per_seed, state, (order, seeds), sizes)
+
+    specs = (MEMBERS, SHARED, SEEDS, SEEDS, *[SHARED] * 4)
+    return self._compile(local, specs, MEMBERS, donate=True)
+
+  def _batches(
+    self,
+    data: TrainData,
+    order: jax.Array,
+    seed: jax.Array,
+    epoch_step: jax.Array,
+    step: jax.Array,
+  ) -> tuple[jax.Array, jax.Array]:
+    """A seed's next batches: images and labels [step, batch, ...]."""
+    index = lax.dynamic_slice_in_dim(
+      order, epoch_step * self.batch, self.dispatch * self.batch
+    ).reshape(self.dispatch, self.batch)
+    steps = step + jnp.arange(self.dispatch)
+    keys = jax.vmap(augment_key, (None, 0))(seed, steps)
+    images = jax.vmap(self.augment)(keys, data.images[index])
+    return images, data.labels[index]
+
+  @functools.cached_property
+  def _prune_program(self) -> Any:
+    def local(state: Member, counts: jax.Array, sizes: jax.Array) -> Member:
+      def per_level(
+        member: Member, count: jax.Array
+      ) -> tuple[Member, tuple[()]]:
+        return one.prune(member, count), ()
+
+      def per_seed(
+        levels: Member, counts: jax.Array
+      ) -> tuple[Member, tuple[()]]:
+        return self._over_levels(per_level, levels, sizes, counts)
+
+      return self._over_seeds(per_seed, state, counts, sizes)[0]
+
+    specs = (MEMBERS, MEMBERS, SHARED)
+    return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _predict_program(self) -> Any:
+    def local(state: Member, images: jax.Array, sizes: jax.Array) -> jax.Array:
+      def per_level(member: Member, _: None) -> tuple[Member, jax.Array]:
+        logits = lax.map(
+          lambda batch: one.predict(self.recipe, member, batch), images
+        )
+        return member, logits.reshape(-1, logits.shape[-1])
+
+      def per_seed(levels: Member, _: None) -> tuple[Member, jax.Array]:
+        return self._over_levels(per_level, levels, sizes)
+
+      return self._over_seeds(per_seed, state, None, sizes)[1]
+
+    return self._compile(local, (MEMBERS, SHARED, SHARED), MEMBERS)
+
+  def _over_seeds(
+    self, body: Body, state: Any, inputs: Any, sizes: jax.Array
+  ) -> tuple[Any, Any]:
+    return self._lift(body, state, inputs, sizes[0], "seed")
+
+  def _over_levels(
+    self, body: Body, state: Any, sizes: jax.Array, inputs: Any = None
+  ) -> tuple[Any, Any]:
+    return self._lift(body, state, inputs, sizes[1], "level")
+
+  def _lift(
+    self, body: Body, state: Any, inputs: Any, size: jax.Array, axis: str
+  ) -> tuple[Any, Any]:
+    """Runs the body over this device's part of an axis."""
+    if self.mode == "vmap":
+      return jax.vmap(body)(state, inputs)
+    local = len(jax.tree.leaves(state)[0])
+    return in_turn(body, state, inputs, _own_share(size, axis, local))
+
+  def _compile(
+    self,
+    local: Callable,
+    specs: tuple[PartitionSpec, ...],
+    out: PartitionSpec,
+    donate: bool = False,
+  ) -> Any:
+    """A function of one device's part, as a program for the whole mesh."""
+    lifted = jax.shard_map(
+      local, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False
+    )
+    return jax.jit(lifted, donate_argnums=(0,) if donate else ())
+
+
+def in_turn(
+  body: Body, states: Any, inputs: Any, count: jax.Array
+) -> tuple[Any, Any]:
+  """Applies `body` to the first `count` states, one after the other.
+
+  Args:
+    body: (state, inputs) of one to (state, output) of one.
+    states: arrays with the axis in front.
+    inputs: the same, or None.
+    count: int32 [], how many are done; a traced number, so that a loop of one
+      turn stays a loop and rounds as a longer one does.
+
+  Returns:
+    The states after, and the outputs (zeros beyond `count`).
+  """
+
+  def at(tree: Any, index: jax.Array | int) -> Any:
+    return jax.tree.map(
+      lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), tree
+    )
+
+  def put(tree: Any, value: Any, index: jax.Array) -> Any:
+    return jax.tree.map(
+      lambda x, v: lax.dynamic_update_index_in_dim(x, v, index, 0), tree, value
+    )
+
+  size = len(jax.tree.leaves(states)[0])
+  shapes = jax.eval_shape(body, at(states, 0), at(inputs, 0))[1]
+  outputs = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), shapes)
+
+  def turn(index: jax.Array, carry: tuple[Any, Any, Any]) -> tuple:
+    # The state at hand travels in the carry: sliced inside the body, XLA's CPU
+    # backend would fuse the slicing into every loop that reads the state.
+    current, states, outputs = carry
+    state, output = body(current, at(inputs, index))
+    states = put(states, state, index)
+    outputs = put(outputs, output, index)
+    return at(states, jnp.minimum(index + 1, size - 1)), states, outputs
+
+  carry = (at(states, 0), states, outputs)
+  _, states, outputs = lax.fori_loop(0, count, turn, carry)
+  return states, outputs
+
+
+def make_mesh(devices: Sequence[jax.Device], seeds: int, levels: int) -> Mesh:
+  """Arranges devices as [seed, level] so that the busiest has least to do.
+
+  Among equals, devices go to seeds first (levels share their batches), and no
+  more devices are used than help.
+  """
+  choices = [
+    (rows, columns)
+    for rows in range(1, len(devices) + 1)
+    for columns in range(1, len(devices) // rows + 1)
+  ]
+
+  def cost(shape: tuple[int, int]) -> tuple[int, int, int]:
+    rows, columns = shape
+    busiest = -(-seeds // rows) * -(-levels // columns)
+    return busiest, rows * columns, columns
+
+  rows, columns = min(choices, key=cost)
+  chosen = np.array(devices[: rows * columns]).reshape(rows, columns)
+  return Mesh(chosen, ("seed", "level"))
+
+
+def _own_share(size: jax.Array, axis: str, local: int) -> jax.Array:
+  """How many of this device's places on an axis hold members, not padding."""
+  return jnp.clip(size - lax.axis_index(axis) * local, 0, local)

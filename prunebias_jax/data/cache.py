@@ -51,7 +51,7 @@ def cached(
     if _intact(entry):
       return _load(entry)
     log.warning("%s is damaged and is built again", entry)
-    shutil.rmtree(entry)
+    shutil.rmtree(entry, ignore_errors=True)
   entry.parent.mkdir(parents=True, exist_ok=True)
   staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
   try:
@@ -62,6 +62,7 @@ def cached(
       files[path.name] = _sha256(path)
     manifest = {"key": key, "sha256": files}
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    staging.chmod(0o755)  # a temporary folder is its maker's alone
     try:
       staging.rename(entry)
     except OSError:
@@ -74,9 +75,9 @@ def cached(
 
 
 def _load(entry: Path) -> dict[str, np.ndarray]:
+  names = json.loads((entry / MANIFEST).read_text())["sha256"]
   return {
-    path.stem: np.load(path, mmap_mode="r")
-    for path in sorted(entry.glob("*.npy"))
+    Path(name).stem: np.load(entry / name, mmap_mode="r") for name in names
   }
 
 
@@ -87,7 +88,7 @@ def _intact(entry: Path) -> bool:
     return all(
       _sha256(entry / name) == digest for name, digest in files.items()
     )
-  except (OSError, ValueError, KeyError):
+  except (OSError, ValueError, KeyError, TypeError, AttributeError):
     return False
 
 

@@ -105,6 +105,11 @@ class Population:
       np.array([len(self.seeds), self.levels], np.int32), SHARED
     )
 
+  @property
+  def _prepared(self) -> int:
+    """Batches prepared for a dispatch, never one: see `_sizes`."""
+    return max(self.dispatch, 2)
+
   def scalar(self, value: int) -> jax.Array:
     """A number as int32 [] on every device."""
     return self.place(np.int32(value), SHARED)
@@ -205,7 +210,7 @@ class Population:
       def body(seed: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
         order = epoch_order(seed, epoch, self.examples)
         # The last dispatch of an epoch reads whole, whatever of it is used.
-        return seed, jnp.pad(order, (0, self.dispatch * self.batch))
+        return seed, jnp.pad(order, (0, self._prepared * self.batch))
 
       count = _own_share(sizes[0], "seed", len(seeds))
       return in_turn(body, seeds, None, count)[1]
@@ -252,9 +257,9 @@ class Population:
   ) -> tuple[jax.Array, jax.Array]:
     """A seed's next batches: images and labels [step, batch, ...]."""
     index = lax.dynamic_slice_in_dim(
-      order, epoch_step * self.batch, self.dispatch * self.batch
-    ).reshape(self.dispatch, self.batch)
-    steps = step + jnp.arange(self.dispatch)
+      order, epoch_step * self.batch, self._prepared * self.batch
+    ).reshape(self._prepared, self.batch)
+    steps = step + jnp.arange(self._prepared)
     keys = jax.vmap(augment_key, (None, 0))(seed, steps)
     images = jax.vmap(self.augment)(keys, data.images[index])
     return images, data.labels[index]

@@ -1,0 +1,108 @@
+"""Calibration error, and thresholds calibrated on the validation split.
+
+Reference: Iofinova et al. 2023 (both, by its public code). Where its rule is
+odd, this project's own is the default and the paper's is `parity="paper"`.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from prunebias_jax.analysis.parity import Parity
+
+BINS = 10
+
+
+def ece(
+  probabilities: np.ndarray,
+  labels: np.ndarray,
+  *,
+  bins: int = BINS,
+  parity: Parity = "default",
+) -> np.ndarray:
+  """Expected calibration error, L1, equal-width bins on the probability.
+
+  sum_b (n_b / n) |share of positives in b - mean probability in b|.
+
+  Args:
+    probabilities: float64 [example, attribute] in [0, 1].
+    labels: bool [example, attribute].
+    bins: the number of bins.
+    parity: "default" puts p = 1 into the last bin; "paper" bins by
+      floor(bins p), so that p = 1 makes a bin of its own.
+
+  Returns:
+    float64 [attribute] in [0, 1]; NaN without examples.
+  """
+  count, outputs = probabilities.shape
+  if not count:
+    return np.full(outputs, np.nan)
+  place = np.floor(probabilities * bins).astype(np.int64)
+  if parity == "default":
+    place = np.minimum(place, bins - 1)
+  cell = place + np.arange(outputs) * (bins + 1)
+  # n_b cancels: what is left of a bin is |sum of (y - p)|.
+  gap = np.bincount(
+    cell.ravel(),
+    weights=(labels - probabilities).ravel(),
+    minlength=outputs * (bins + 1),
+  )
+  return np.abs(gap).reshape(outputs, bins + 1).sum(axis=1) / count
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Thresholds:
+  """One decision threshold for each attribute; positive is logit > value.
+
+  Attributes:
+    value: float64 [attribute], logits; always finite.
+    tied: bool [attribute]: tied logits keep the rule from its count.
+    one_class: bool [attribute]: the validation labels are all positive or all
+      negative.
+  """
+
+  value: np.ndarray
+  tied: np.ndarray
+  one_class: np.ndarray
+
+
+def calibrated_thresholds(
+  logits: np.ndarray, positives: np.ndarray, *, parity: Parity = "default"
+) -> Thresholds:
+  """Thresholds that predict as many validation positives as there are.
+
+  Iofinova et al. 2023 take the K-th largest validation logit, K the number of
+  validation positives, with a strict comparison: that predicts K - 1. The
+  default (this project) lies midway between two neighbouring distinct logits
+  and predicts the largest reachable count that is at most K: K itself unless
+  the K-th and the next largest logit are tied.
+
+  Args:
+    logits: [example, attribute], the validation logits, finite.
+    positives: int [attribute], K.
+    parity: "default", or "paper" for the K-th largest logit.
+
+  Returns:
+    The thresholds. K = 0 gives the largest logit, under both rules.
+  """
+  ordered = -np.sort(-logits.astype(np.float64), axis=0)
+  count, outputs = ordered.shape
+  column = np.arange(outputs)
+  if parity == "paper":
+    value = ordered[np.maximum(positives - 1, 0), column]
+    reached = np.sum(ordered > value, axis=0)
+    tied = reached != np.maximum(positives - 1, 0)
+  else:
+    # The largest logit that must stay negative, and those above it.
+    below = ordered[np.minimum(positives, count - 1), column]
+    reached = np.sum(ordered > below, axis=0)
+    above = ordered[np.maximum(reached - 1, 0), column]
+    middle = below / 2 + above / 2
+    # Between neighbouring floats the midpoint rounds to one of them.
+    middle = np.where(middle >= above, below, middle)
+    value = np.where(reached > 0, middle, below)
+    everything = positives == count
+    value = np.where(everything, np.nextafter(ordered[-1], -np.inf), value)
+    tied = (reached < positives) & ~everything
+  one_class = (positives == 0) | (positives == count)
+  return Thresholds(value=value, tied=tied, one_class=one_class)

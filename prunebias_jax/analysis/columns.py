@@ -1,0 +1,125 @@
+"""The columns of every table in RUN/analysis: a contract with its readers."""
+
+MEMBER = ("pruner", "sparsity", "quantization", "seed")
+POPULATION = ("pruner", "sparsity", "quantization")
+WHERE = ("checkpoint", "split")
+KEY = (*MEMBER, *WHERE)
+POPULATION_KEY = (*POPULATION, *WHERE)
+CELL = ("threshold_rule", "metric", "attribute", "identity", "value")
+
+# Metrics of one member and attribute (multi-class: one member and class).
+ATTRIBUTE_METRICS = (
+  "accuracy",
+  "auc",
+  "predicted_positive",
+  "uncertainty",
+  "high_uncertainty",
+  "entropy",
+  "interdependence",
+  "tcb",
+  "ece",
+  "threshold",
+)
+CLASS_METRICS = (
+  "recall",
+  "false_positive_rate",
+  "predicted_positive",
+  "tcb",
+  "auc",
+  "accuracy",
+  "uncertainty",
+  "entropy",
+  "ece",
+)
+OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece")
+GROUP_METRICS = (
+  "accuracy",
+  "false_positive_rate",
+  "false_negative_rate",
+  "selection_rate",
+)
+# Summarised over seeds although no table of members has it as a column.
+DERIVED_METRICS = ("balanced_accuracy",)
+
+TABLES: dict[str, tuple[str, ...]] = {
+  "attributes": (
+    *KEY,
+    "threshold_rule",
+    "attribute",
+    *ATTRIBUTE_METRICS,
+    "reason",
+  ),
+  "classes": (*KEY, "class", *CLASS_METRICS, "reason"),
+  "bias_amplification": (
+    *KEY,
+    "threshold_rule",
+    "identity",
+    "value",
+    "attribute",
+    "bias_amplification",
+    "flags",
+    "reason",
+  ),
+  "groups": (
+    *KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    "value",
+    "n_positive",
+    "n_negative",
+    *GROUP_METRICS,
+    "reason",
+  ),
+  "variance": (
+    *POPULATION_KEY,
+    *CELL,
+    "n_seeds",
+    "mean",
+    "mean_low",
+    "mean_high",
+    "sd",
+    "sd_low",
+    "sd_high",
+    "interval",
+    "reason",
+  ),
+  "contrasts": (
+    *POPULATION_KEY,
+    *CELL,
+    "n_seeds",
+    "difference",
+    "low",
+    "high",
+    "sd_difference",
+    "t_p",
+    "signflip_p",
+    "wilcoxon_p",
+    "correlation",
+    "reason",
+  ),
+}
+
+# Text in every table; an empty cell in one of these means "", not missing.
+TEXT = (
+  "pruner",
+  "quantization",
+  "checkpoint",
+  "split",
+  "threshold_rule",
+  "metric",
+  "attribute",
+  "class",
+  "identity",
+  "value",
+  "flags",
+  "interval",
+  "reason",
+)
+
+EVERYONE = ""
+MEAN = "(mean)"
+ALL = "(all)"
+CHECKPOINT = "last"
+SPLIT = "test"
+RULES = ("default", "calibrated")

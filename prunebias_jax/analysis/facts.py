@@ -1,0 +1,203 @@
+"""What a data set says by itself: labels, groups and base rates."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import itertools
+
+import numpy as np
+import xarray as xr
+
+from prunebias_jax.analysis.bias import GroupPairs
+from prunebias_jax.analysis.columns import EVERYONE
+from prunebias_jax.analysis.rates import divide
+from prunebias_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Groups:
+  """Groups of the test examples: everyone, each value, each pair's crossings.
+
+  Attributes:
+    identity: "" for everyone, "Male", "Male*Young".
+    value: "" for everyone, "1", "1*0".
+    membership: float64 [example, group] in {0, 1}.
+  """
+
+  identity: tuple[str, ...]
+  value: tuple[str, ...]
+  membership: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+  """The ground truth of a run, in the form that the metrics want.
+
+  Attributes:
+    output: the outputs' dimension, "attribute" or "class".
+    names: the attributes or classes.
+    identity_names: the identity attributes.
+    labels: bool [example, output], test; one-hot for exclusive classes.
+    groups: the groups of the test examples.
+    pairs: the groups of bias amplification with their train rates.
+    prevalence: float64 [output], train; NaN without train labels.
+    has_train: there are train labels.
+  """
+
+  output: str
+  names: tuple[str, ...]
+  identity_names: tuple[str, ...]
+  labels: np.ndarray
+  groups: Groups
+  pairs: GroupPairs
+  prevalence: np.ndarray
+  has_train: bool
+
+  @property
+  def exclusive(self) -> bool:
+    """Whether the outputs are exclusive classes."""
+    return self.output == "class"
+
+
+def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
+  """Takes from the splits all that does not depend on a member.
+
+  Args:
+    splits: "test", and "train" where there is one, as a run stores them.
+
+  Returns:
+    The facts.
+
+  Raises:
+    InputError: no test logits, or fewer than two exclusive classes.
+  """
+  test, train = splits.get("test"), splits.get("train")
+  if test is None or "logits" not in test:
+    raise InputError("nothing to analyse: no logits of the test split")
+  output = str(test["logits"].dims[-1])
+  names = tuple(map(str, test[output].to_numpy()))
+  if output == "class" and len(names) < 2:
+    raise InputError(f"one class ({names[0]}); two or more are needed")
+  identity_names = tuple(map(str, test["identity"].to_numpy()))
+  labels = indicators(test, len(names))
+  identities = test["identities"].to_numpy()
+  given = [identities]
+  prevalence = np.full(len(names), np.nan)
+  train_labels = train_identities = None
+  if train is not None:
+    train_labels = indicators(train, len(names))
+    train_identities = train["identities"].to_numpy()
+    prevalence = train_labels.mean(axis=0)
+    given.append(train_identities)
+  values = _values(np.concatenate(given))
+  groups = make_groups(identities, identity_names, values)
+  return Facts(
+    output=output,
+    names=names,
+    identity_names=identity_names,
+    labels=labels,
+    groups=groups,
+    pairs=_make_pairs(
+      groups, train_identities, train_labels, identity_names, names, values
+    ),
+    prevalence=prevalence,
+    has_train=train is not None,
+  )
+
+
+def indicators(split: xr.Dataset, outputs: int) -> np.ndarray:
+  """A split's labels as bool [example, output]; class ids become one-hot."""
+  labels = split["labels"].to_numpy()
+  if labels.ndim == 1:
+    return labels[:, None] == np.arange(outputs)
+  return labels.astype(bool)
+
+
+def make_groups(
+  identities: np.ndarray,
+  names: Sequence[str],
+  values: Sequence[Sequence[int]],
+) -> Groups:
+  """Everyone, every value of an identity, every crossing of two identities.
+
+  Args:
+    identities: int [example, identity].
+    names: the identities' names.
+    values: the values of each identity, present or not.
+  """
+  rows: list[tuple[str, str, np.ndarray]] = [
+    (EVERYONE, EVERYONE, np.ones(len(identities), bool))
+  ]
+  singles = [
+    [(name, str(value), identities[:, i] == value) for value in values[i]]
+    for i, name in enumerate(names)
+  ]
+  for single in singles:
+    rows += single
+  for first, second in itertools.combinations(singles, 2):
+    for (name, value, member), (name2, value2, member2) in itertools.product(
+      first, second
+    ):
+      rows.append((f"{name}*{name2}", f"{value}*{value2}", member & member2))
+  return Groups(
+    identity=tuple(row[0] for row in rows),
+    value=tuple(row[1] for row in rows),
+    membership=np.stack([row[2] for row in rows], axis=1).astype(np.float64),
+  )
+
+
+def _values(identities: np.ndarray) -> list[list[int]]:
+  """The values of each identity; 0 and 1 count even where one is absent."""
+  found = [np.unique(column).tolist() for column in identities.T]
+  return [[0, 1] if set(values) <= {0, 1} else values for values in found]
+
+
+def _make_pairs(
+  groups: Groups,
+  train_identities: np.ndarray | None,
+  train_labels: np.ndarray | None,
+  identity_names: Sequence[str],
+  names: Sequence[str],
+  values: Sequence[Sequence[int]],
+) -> GroupPairs:
+  """Each value against the rest; for two values the second one says it all."""
+  chosen = [
+    (i, value)
+    for i, present in enumerate(values)
+    for value in (present[1:] if len(present) == 2 else present)
+  ]
+  shape = (len(chosen), len(names))
+  inside = outside = np.full(shape, np.nan)
+  if train_labels is not None and train_identities is not None:
+    member = _membership(train_identities, chosen)
+    positive = member.T @ train_labels.astype(np.float64)
+    size = member.sum(axis=0)[:, None]
+    inside = divide(positive, size)
+    outside = divide(
+      train_labels.sum(axis=0) - positive, len(train_labels) - size
+    )
+  keys = [(identity_names[i], str(value)) for i, value in chosen]
+  rows = {
+    key: row
+    for row, key in enumerate(zip(groups.identity, groups.value, strict=True))
+  }
+  same = [[identity == name for name in names] for identity, _ in keys]
+  return GroupPairs(
+    identity=tuple(name for name, _ in keys),
+    value=tuple(value for _, value in keys),
+    group=np.array([rows[key] for key in keys], int),
+    inside=inside,
+    outside=outside,
+    same=np.array(same, bool).reshape(shape),
+    binary=np.array([len(values[i]) <= 2 for i, _ in chosen], bool),
+    has_train=train_labels is not None,
+  )
+
+
+def _membership(
+  identities: np.ndarray, chosen: Sequence[tuple[int, int]]
+) -> np.ndarray:
+  """Indicators of (identity, value): float64 [example, pair]."""
+  columns = [identities[:, i] == value for i, value in chosen]
+  if not columns:
+    return np.zeros((len(identities), 0))
+  return np.stack(columns, axis=1).astype(np.float64)

@@ -1,0 +1,221 @@
+"""What an analysis is made of: arrays, tables and notes; on disk and back."""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+from pathlib import Path
+import shutil
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from prunebias_jax.analysis.columns import (
+  GROUP_METRICS,
+  MEMBER,
+  RULES,
+  TABLES,
+  TEXT,
+)
+from prunebias_jax.analysis.facts import Facts
+from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
+from prunebias_jax.analysis.measure import Arrays
+from prunebias_jax.errors import InputError
+
+ARRAYS = "arrays.zarr"
+NOTES = "notes.json"
+# The dimensions of each variable after [member, threshold_rule].
+OUTPUT = "output"  # stands for "attribute" or "class"
+DIMENSIONS: dict[str, tuple[str, ...]] = {
+  "accuracy": (OUTPUT,),
+  "auc": (OUTPUT,),
+  "predicted_positive": (OUTPUT,),
+  "uncertainty": (OUTPUT,),
+  "high_uncertainty": (OUTPUT,),
+  "entropy": (OUTPUT,),
+  "interdependence": (OUTPUT,),
+  "tcb": (OUTPUT,),
+  "ece": (OUTPUT,),
+  "threshold": (OUTPUT,),
+  "balanced_accuracy": (OUTPUT,),
+  "recall": (OUTPUT,),
+  "false_positive_rate": (OUTPUT,),
+  "flags": (OUTPUT,),
+  "bias_amplification": (OUTPUT, "pair"),
+  "bias_amplification_flags": (OUTPUT, "pair"),
+  **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  "overall_accuracy": (),
+  "overall_uncertainty": (),
+  "overall_entropy": (),
+  "overall_ece": (),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Analysis:
+  """The numbers of a run.
+
+  Attributes:
+    tables: data frames by the names in `columns.TABLES`, with those columns;
+      "attributes" or "classes", never both.
+    arrays: the same numbers of the members, as arrays [member,
+      threshold_rule, attribute, ...] (or class), with the coordinates of the
+      members, groups and pairs; attributes: parity, level and the bits of the
+      flags.
+    notes: what is not available and why, one sentence each.
+  """
+
+  tables: dict[str, pd.DataFrame]
+  arrays: xr.Dataset
+  notes: list[str]
+
+  def write(self, directory: str | os.PathLike[str]) -> None:
+    """Writes a CSV for each table, arrays.zarr and notes.json.
+
+    All of it goes to a hidden folder beside `directory`, which then takes the
+    place of what was there: a failure leaves the previous analysis as it was.
+
+    Args:
+      directory: the analysis folder; it is replaced as a whole.
+
+    Raises:
+      OSError: it cannot be written, for want of space or of rights.
+    """
+    directory = Path(directory)
+    staging = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+      staging.mkdir(parents=True)
+      for name, table in self.tables.items():
+        table.to_csv(staging / f"{name}.csv", index=False, na_rep="NaN")
+      _storable(self.arrays).to_zarr(
+        staging / ARRAYS, mode="w-", consolidated=False, zarr_format=3
+      )
+      notes = json.dumps(self.notes, indent=1, ensure_ascii=False)
+      (staging / NOTES).write_text(notes + "\n", encoding="utf-8")
+      _swap(staging, directory)
+    finally:
+      shutil.rmtree(staging, ignore_errors=True)
+
+
+def read(directory: str | os.PathLike[str]) -> Analysis:
+  """Reads back what `Analysis.write` wrote.
+
+  Raises:
+    InputError: the directory holds no analysis.
+  """
+  directory = Path(directory)
+  try:
+    notes = json.loads((directory / NOTES).read_text(encoding="utf-8"))
+    tables = {
+      name: _read_table(directory / f"{name}.csv")
+      for name in TABLES
+      if (directory / f"{name}.csv").exists()
+    }
+    with xr.open_zarr(
+      directory / ARRAYS, consolidated=False, chunks=None
+    ) as stored:
+      arrays = stored.load()
+  except (OSError, ValueError, KeyError) as error:
+    raise InputError(
+      f"{directory} holds no analysis that can be read: {error}"
+    ) from error
+  return Analysis(tables=tables, arrays=_with_text(arrays, str), notes=notes)
+
+
+def assemble(
+  measured: Sequence[Sequence[Arrays]],
+  facts: Facts,
+  members: pd.DataFrame,
+  *,
+  parity: str,
+  level: float,
+) -> xr.Dataset:
+  """Stacks the arrays of all members and rules, and names every axis.
+
+  Args:
+    measured: for each member, the arrays of each rule, from `measure`.
+    facts: the ground truth.
+    members: one row a member, with the columns `columns.MEMBER`.
+    parity: recorded.
+    level: recorded.
+  """
+  data = xr.Dataset(attrs={"parity": parity, "level": level})
+  for name in measured[0][0]:
+    stacked = np.array([[rule[name] for rule in rules] for rules in measured])
+    dimensions = [
+      facts.output if dimension == OUTPUT else dimension
+      for dimension in DIMENSIONS[name]
+    ]
+    data[name] = (("member", "threshold_rule", *dimensions), stacked)
+  for name, flags in (
+    ("flags", AttributeFlag),
+    ("bias_amplification_flags", BiasFlag),
+  ):
+    data[name].attrs["flag_masks"] = [int(flag) for flag in flags]
+    data[name].attrs["flag_meanings"] = " ".join(
+      str(flag.name).lower() for flag in flags
+    )
+  membership = facts.groups.membership
+  positive = facts.labels.T.astype(np.float64) @ membership
+  counts = {"n_positive": positive, "n_negative": membership.sum(0) - positive}
+  for name, count in counts.items():
+    data[name] = ((facts.output, "group"), count.astype(np.int64))
+  data["prevalence"] = ((facts.output,), facts.prevalence)
+  return data.assign_coords(
+    {
+      **{key: ("member", members[key].to_numpy()) for key in MEMBER},
+      "threshold_rule": list(RULES[: len(measured[0])]),
+      facts.output: list(facts.names),
+      "group_identity": ("group", list(facts.groups.identity)),
+      "group_value": ("group", list(facts.groups.value)),
+      "pair_identity": ("pair", np.array(facts.pairs.identity, str)),
+      "pair_value": ("pair", np.array(facts.pairs.value, str)),
+    }
+  )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+  """A table with "" for empty text and NaN for missing numbers."""
+  numbers = set(TABLES[path.stem]) - set(TEXT)
+  return pd.read_csv(
+    path,
+    dtype=dict.fromkeys(TEXT, str),
+    keep_default_na=False,
+    na_values={name: ["NaN"] for name in numbers},
+  )
+
+
+def _storable(data: xr.Dataset) -> xr.Dataset:
+  """Text as variable-length strings, the text type that zarr v3 specifies."""
+  return _with_text(data, np.dtypes.StringDType())
+
+
+def _with_text(
+  data: xr.Dataset, dtype: type[str] | np.dtypes.StringDType
+) -> xr.Dataset:
+  """The data with every text variable as another text type."""
+  return data.assign_coords(
+    {
+      name: (variable.dims, np.array(variable.to_numpy().tolist(), dtype))
+      for name, variable in data.coords.items()
+      if variable.dtype.kind in "UOT"
+    }
+  )
+
+
+def _swap(staging: Path, directory: Path) -> None:
+  """Puts `staging` where `directory` was; puts that back on failure."""
+  previous = directory.with_name(f".{directory.name}.previous")
+  shutil.rmtree(previous, ignore_errors=True)
+  had_previous = directory.exists()
+  if had_previous:
+    directory.rename(previous)
+  try:
+    staging.rename(directory)
+  except OSError:
+    if had_previous:
+      previous.rename(directory)
+    raise
+  shutil.rmtree(previous, ignore_errors=True)

@@ -1,0 +1,172 @@
+"""Tables of the members: one row per member, rule, attribute and group."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from prunebias_jax.analysis.columns import (
+  ALL,
+  ATTRIBUTE_METRICS,
+  CHECKPOINT,
+  CLASS_METRICS,
+  GROUP_METRICS,
+  MEMBER,
+  OVERALL_METRICS,
+  SPLIT,
+  TABLES,
+)
+from prunebias_jax.analysis.flags import (
+  ATTRIBUTE_REASONS,
+  BIAS_REASONS,
+  BIAS_WORDS,
+  CLASS_REASONS,
+  PAPER_ATTRIBUTE_REASONS,
+  PAPER_BIAS_REASONS,
+  describe,
+  join_reasons,
+)
+
+
+def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "attributes" of a multi-label task."""
+  paper = arrays.attrs["parity"] == "paper"
+  texts = PAPER_ATTRIBUTE_REASONS if paper else ATTRIBUTE_REASONS
+  dimensions = ("member", "threshold_rule", "attribute")
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    "attribute": _spread(arrays, dimensions, "attribute"),
+    **{name: arrays[name].to_numpy().ravel() for name in ATTRIBUTE_METRICS},
+    "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
+  }
+  return frame("attributes", columns)
+
+
+def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "classes" of a multi-class task, with the row "(all)"."""
+  dimensions = ("member", "threshold_rule", "class")
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "class": _spread(arrays, dimensions, "class"),
+    **{name: arrays[name].to_numpy().ravel() for name in CLASS_METRICS},
+    "reason": describe(arrays["flags"].to_numpy().ravel(), CLASS_REASONS),
+  }
+  members = arrays.sizes["member"]
+  overall = {
+    **_member_columns(arrays, ("member",)),
+    "class": np.full(members, ALL, object),
+    **{name: np.full(members, np.nan) for name in CLASS_METRICS},
+    **{
+      name: arrays[f"overall_{name}"].to_numpy().ravel()
+      for name in OVERALL_METRICS
+    },
+    "reason": np.full(
+      members, "the other columns are defined for single classes", object
+    ),
+  }
+  parts = [frame("classes", columns), frame("classes", overall)]
+  return pd.concat(parts, ignore_index=True)
+
+
+def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "bias_amplification"; no row without identity attributes."""
+  paper = arrays.attrs["parity"] == "paper"
+  output = output_of(arrays)
+  dimensions = ("member", "threshold_rule", output, "pair")
+  flags = arrays["bias_amplification_flags"].to_numpy().ravel()
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    "identity": _spread(arrays, dimensions, "pair_identity"),
+    "value": _spread(arrays, dimensions, "pair_value"),
+    "attribute": _spread(arrays, dimensions, output),
+    "bias_amplification": arrays["bias_amplification"].to_numpy().ravel(),
+    "flags": describe(flags, BIAS_WORDS, " "),
+    "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
+  }
+  return frame("bias_amplification", columns)
+
+
+def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "groups": everyone, every value and every crossing of two."""
+  output = output_of(arrays)
+  dimensions = ("member", "threshold_rule", output, "group")
+  counts = {
+    name: _spread(arrays, dimensions, name)
+    for name in ("n_positive", "n_negative")
+  }
+  no_positive = counts["n_positive"] == 0
+  no_negative = counts["n_negative"] == 0
+  reason = join_reasons(
+    len(no_positive),
+    [
+      (no_positive & no_negative, "empty group"),
+      (
+        no_positive & ~no_negative,
+        "false_negative_rate not available: no positives",
+      ),
+      (
+        no_negative & ~no_positive,
+        "false_positive_rate not available: no negatives",
+      ),
+    ],
+  )
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    "attribute": _spread(arrays, dimensions, output),
+    "identity": _spread(arrays, dimensions, "group_identity"),
+    "value": _spread(arrays, dimensions, "group_value"),
+    **counts,
+    **{
+      name: arrays[f"group_{name}"].to_numpy().ravel() for name in GROUP_METRICS
+    },
+    "reason": reason,
+  }
+  return frame("groups", columns)
+
+
+def output_of(arrays: xr.Dataset) -> str:
+  """The outputs' dimension: "attribute" or "class"."""
+  return "class" if "class" in arrays.dims else "attribute"
+
+
+def frame(name: str, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+  """A table of the contract: its columns, in its order, and no others.
+
+  Args:
+    name: the table's name in `columns.TABLES`.
+    columns: the columns without checkpoint and split.
+  """
+  length = len(next(iter(columns.values())))
+  columns = {
+    **columns,
+    "checkpoint": np.full(length, CHECKPOINT, object),
+    "split": np.full(length, SPLIT, object),
+  }
+  assert set(columns) == set(TABLES[name])
+  return pd.DataFrame({key: columns[key] for key in TABLES[name]})
+
+
+def _member_columns(
+  arrays: xr.Dataset, dimensions: Sequence[str]
+) -> dict[str, np.ndarray]:
+  return {key: _spread(arrays, dimensions, key) for key in MEMBER}
+
+
+def _spread(
+  arrays: xr.Dataset, dimensions: Sequence[str], name: str
+) -> np.ndarray:
+  """A variable repeated over `dimensions` and flattened, as a column."""
+  variable = arrays[name]
+  values = variable.to_numpy()
+  if values.dtype.kind in "UT":
+    values = values.astype(object)
+  shape = [
+    arrays.sizes[dimension] if dimension in variable.dims else 1
+    for dimension in dimensions
+  ]
+  full = tuple(arrays.sizes[dimension] for dimension in dimensions)
+  return np.broadcast_to(values.reshape(shape), full).ravel()

@@ -1,0 +1,198 @@
+"""The table of what changed against dense, and what moved most."""
+
+from collections.abc import Iterator, Sequence
+import dataclasses
+import math
+
+from prunebias_jax.report.source import Cell, Population, Row, Source
+from prunebias_jax.report.vocabulary import (
+  METRICS,
+  NOT_AVAILABLE,
+  Metric,
+  group_name,
+  probability,
+)
+
+NO_DENSE = (
+  "Not available: the run has no dense members, so there is nothing to "
+  "compare the pruned models with."
+)
+NO_PAIRS = (
+  "Not available: no pruned member shares a seed with a dense one, so there "
+  "are no pairs to compare."
+)
+MOVERS = 5
+_METRICS = (
+  "accuracy",
+  "balanced_accuracy",
+  "recall",
+  "auc",
+  "uncertainty",
+  "entropy",
+  "ece",
+  "interdependence",
+  "tcb",
+  "predicted_positive",
+)
+_DECIDED = (
+  "accuracy",
+  "balanced_accuracy",
+  "interdependence",
+  "tcb",
+  "predicted_positive",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+  """A row: one metric of a population against dense, as texts."""
+
+  name: str
+  unit: str
+  dense: str
+  here: str
+  difference: str
+  interval: str
+  t_p: str
+  signflip_p: str
+  pairs: int
+  rises: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+  """The rows of one population, and why some of their cells are empty."""
+
+  title: str
+  rows: tuple[Change, ...]
+  reasons: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Movers:
+  """The attributes (or pairs with an identity) whose metric moved most."""
+
+  title: str
+  meaning: str
+  up: tuple[Change, ...]
+  down: tuple[Change, ...]
+
+
+def missing_reason(source: Source) -> str:
+  """Why there is no comparison with dense; "" where there is one."""
+  if source.dense is None:
+    return NO_DENSE
+  return "" if len(source.table("contrasts")) else NO_PAIRS
+
+
+def blocks(source: Source, rule: str = "default") -> list[Block]:
+  """What changed: a block for each population under one threshold rule."""
+  names = _METRICS if rule == "default" else _DECIDED
+  cells = [
+    (METRICS[name], METRICS[name].title, source.overall(name, rule=rule))
+    for name in names
+    # Exclusive classes are always predicted for 1 in C examples on average.
+    if name != "predicted_positive" or source.output == "attribute"
+  ]
+  bias = METRICS["bias_amplification"]
+  cells += [
+    (
+      bias,
+      f"{bias.title}, {group_name(*pair)}",
+      Cell(bias.name, identity=pair[0], value=pair[1], rule=rule),
+    )
+    for pair in source.pairs
+  ]
+  return [
+    _block(source, population, cells)
+    for population in source.compressed
+    if source.contrast(source.overall("accuracy")).get(population) is not None
+  ]
+
+
+def movers(source: Source, population: Population) -> list[Movers]:
+  """What moved most in a population against dense, metric by metric."""
+  first = "balanced_accuracy" if source.output == "attribute" else "recall"
+  found = []
+  for name in (first, "uncertainty", "tcb", "bias_amplification"):
+    metric = METRICS[name]
+    rows = sorted(_outputs(source, metric, population), key=lambda row: row[0])
+    down = [row for value, row in rows[:MOVERS] if value < 0]
+    up = [row for value, row in rows[::-1][:MOVERS] if value > 0]
+    if up or down:
+      found.append(
+        Movers(
+          title=metric.title,
+          meaning=metric.meaning,
+          up=tuple(up),
+          down=tuple(down),
+        )
+      )
+  return found
+
+
+def _block(
+  source: Source,
+  population: Population,
+  cells: Sequence[tuple[Metric, str, Cell]],
+) -> Block:
+  rows, reasons = [], []
+  for metric, name, cell in cells:
+    contrast = source.contrast(cell).get(population)
+    if contrast is None:
+      continue
+    rows.append(_change(source, metric, name, cell, contrast, population))
+    if contrast["reason"]:
+      reasons += contrast["reason"].split("; ")
+  return Block(
+    title=population.label,
+    rows=tuple(rows),
+    reasons=tuple(dict.fromkeys(reasons)),
+  )
+
+
+def _outputs(
+  source: Source, metric: Metric, population: Population
+) -> Iterator[tuple[float, Change]]:
+  """The differences of single outputs, for all identities where it has any."""
+  pairs = source.pairs if metric.name == "bias_amplification" else (("", ""),)
+  for output in source.outputs:
+    for pair in pairs:
+      cell = Cell(metric.name, output, *pair)
+      contrast = source.contrast(cell).get(population)
+      if contrast is None or not math.isfinite(contrast["difference"]):
+        continue
+      few = "*" * ((output, *pair) in source.few_positives)
+      name = f"{output} · {group_name(*pair)}{few}" if pair[0] else output
+      yield (
+        float(contrast["difference"]),
+        _change(source, metric, name, cell, contrast, population),
+      )
+
+
+def _change(
+  source: Source,
+  metric: Metric,
+  name: str,
+  cell: Cell,
+  contrast: Row,
+  population: Population,
+) -> Change:
+  summary = source.summary(cell)
+
+  def mean(where: Population | None) -> str:
+    row = None if where is None else summary.get(where)
+    return NOT_AVAILABLE if row is None else metric.text(row["mean"])
+
+  return Change(
+    name=name,
+    unit=metric.unit,
+    dense=mean(source.dense),
+    here=mean(population),
+    difference=metric.change(contrast["difference"]),
+    interval=metric.change_interval(contrast["low"], contrast["high"]),
+    t_p=probability(contrast["t_p"]),
+    signflip_p=probability(contrast["signflip_p"]),
+    pairs=int(contrast["n_seeds"]),
+    rises=contrast["difference"] > 0,
+  )

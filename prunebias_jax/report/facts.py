@@ -1,0 +1,223 @@
+"""What was run, in a paragraph and in a table."""
+
+from collections.abc import Iterator, Mapping
+import dataclasses
+from typing import Any
+
+from prunebias_jax import store
+from prunebias_jax.report.source import Source
+from prunebias_jax.report.vocabulary import (
+  count_of,
+  duration,
+  listed,
+  percent,
+)
+
+NOT_RECORDED = "not recorded"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Progress:
+  """How many members the run has, and which are not finished."""
+
+  total: int
+  done: int
+  analysed: int
+  missing: tuple[str, ...]
+
+
+def progress(source: Source) -> Progress:
+  """Counts the members that are finished, and those that are analysed."""
+  members = source.members
+  missing = members[~members["done"].astype(bool)]
+  return Progress(
+    total=len(members),
+    done=len(members) - len(missing),
+    analysed=source.analysis.arrays.sizes["member"],
+    missing=tuple(store.member_name(row) for _, row in missing.iterrows()),
+  )
+
+
+def summary(source: Source) -> str:
+  """The paragraph that says what was run."""
+  facts, members = source.run.facts, source.members
+  sweep = facts.get("sweep", {})
+  seeds = members["seed"].nunique()
+  levels = sorted(set(members["sparsity"].tolist()))
+  pruners = sorted(set(members["pruner"]) - {"dense"})
+  by = f" by {listed(pruners)}" if pruners and max(levels) > 0 else ""
+  return " ".join(
+    part
+    for part in (
+      f"{count_of(len(members), 'network')}{_network(facts)}: "
+      f"{count_of(seeds, 'random seed')}, "
+      f"{'each ' if seeds > 1 else ''}at "
+      f"{count_of(len(levels), 'final sparsity', 'final sparsities')} "
+      f"({_levels(levels)}{by}).",
+      _data(source, facts, sweep),
+      "All numbers are those of the test split after the last epoch.",
+    )
+    if part
+  )
+
+
+def facts_rows(source: Source) -> list[tuple[str, str]]:
+  """The facts of the run, each with its name."""
+  facts = source.run.facts
+  data, device = _part(facts, "data"), _part(facts, "device")
+  model, execution = _part(facts, "model"), _part(facts, "execution")
+  rows = [
+    ("Begun", facts.get("created")),
+    ("Data", data.get("name")),
+    ("Examples", _sizes(data)),
+    ("Fingerprint of the data", data.get("fingerprint")),
+    ("Parameters", _count(model.get("parameters"))),
+    ("Prunable weights", _count(model.get("prunable"))),
+    ("Device", _device(device)),
+    ("Execution", _execution(execution)),
+    ("Time, all members", _time(facts.get("seconds"))),
+    ("Time per member", _time(facts.get("seconds_per_member"))),
+    ("Run format", facts.get("format")),
+    ("Rules of the analysis", source.analysis.arrays.attrs.get("parity")),
+    ("Coverage of the intervals", f"{percent(source.level)} %"),
+  ]
+  return [
+    (name, NOT_RECORDED if value in (None, "") else str(value))
+    for name, value in rows
+  ]
+
+
+def version_rows(source: Source) -> list[tuple[str, str]]:
+  """Versions by package."""
+  versions = _part(source.run.facts, "versions")
+  return [(str(name), str(version)) for name, version in versions.items()]
+
+
+def config_rows(source: Source) -> list[tuple[str, str]]:
+  """The config, flat: dotted path and value."""
+  return list(_flat(_part(source.run.facts, "sweep")))
+
+
+def sparsity_rows(source: Source) -> list[tuple[str, str, str, str]]:
+  """Final counts of zeros: population, target, zeros, reached sparsity."""
+  log = source.run.metrics()
+  prunable = _part(source.run.facts, "model").get("prunable")
+  if "zeros" not in log or not prunable:
+    return []
+  last = log[log["epoch"] == log["epoch"].max()]
+  rows = []
+  keys = ["sparsity", "pruner"]
+  for (sparsity, pruner), group in last.groupby(keys, sort=True):
+    zeros = sorted(set(group["zeros"].astype(int)))
+    reached = [f"{100 * count / prunable:.3f} %" for count in zeros]
+    rows.append(
+      (
+        str(pruner),
+        f"{percent(float(str(sparsity)))} %",
+        listed([f"{count:,}" for count in zeros]),
+        listed(reached),
+      )
+    )
+  return rows
+
+
+def _network(facts: Mapping[str, Any]) -> str:
+  name = _part(_part(facts, "sweep"), "model").get("name")
+  model = _part(facts, "model")
+  details = [str(name)] if name else []
+  if model.get("parameters"):
+    details.append(f"{_count(model['parameters'])} parameters")
+  if model.get("prunable"):
+    details.append(f"{_count(model['prunable'])} of them prunable")
+  return f" ({', '.join(details)})" if details else ""
+
+
+def _levels(levels: list[float]) -> str:
+  shown = [f"{percent(one)} %" for one in levels if one > 0]
+  words = (["dense"] if 0 in levels else []) + (
+    [f"{listed(shown)} of the prunable weights removed"] if shown else []
+  )
+  return "; ".join(words)
+
+
+def _data(
+  source: Source, facts: Mapping[str, Any], sweep: Mapping[str, Any]
+) -> str:
+  data = _part(facts, "data")
+  name = data.get("name") or _part(sweep, "data").get("name")
+  epochs = _part(sweep, "train").get("epochs")
+  plural = "attributes" if source.output == "attribute" else "classes"
+  kind = "binary " if source.output == "attribute" else "exclusive "
+  text = (
+    f"They learned {len(source.outputs):,} {kind}"
+    f"{plural if len(source.outputs) != 1 else source.output}"
+  )
+  text += f" of {name}" if name else ""
+  sizes = _sizes(data)
+  text += f" ({sizes} examples)" if sizes else ""
+  text += f" for {count_of(int(epochs), 'epoch')}" if epochs else ""
+  identities = list(
+    dict.fromkeys(name for name, _ in source.groups if name and "*" not in name)
+  )
+  text += "; groups are defined by " + listed(identities) if identities else ""
+  return text + "."
+
+
+def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+  """A nested part of the facts; empty where it is absent."""
+  found = facts.get(name)
+  return found if isinstance(found, Mapping) else {}
+
+
+def _sizes(data: Mapping[str, Any]) -> str:
+  sizes = _part(data, "sizes")
+  return ", ".join(f"{_count(size)} {name}" for name, size in sizes.items())
+
+
+def _device(device: Mapping[str, Any]) -> str:
+  if not device:
+    return ""
+  kind, platform = device.get("kind"), device.get("platform")
+  name = str(kind or platform)
+  if platform and platform != kind:
+    name += f" ({platform})"
+  return f"{device.get('count', 1)} × {name}"
+
+
+def _execution(execution: Mapping[str, Any]) -> str:
+  return ", ".join(
+    f"{name} {_value(value)}" for name, value in execution.items()
+  )
+
+
+def _time(seconds: object) -> str:
+  if not isinstance(seconds, int | float):
+    return ""
+  exact = f" ({seconds:,.0f} s)" if seconds >= 60 else ""
+  return duration(float(seconds)) + exact
+
+
+def _count(value: object) -> str:
+  return f"{value:,}" if isinstance(value, int) else str(value or "")
+
+
+def _value(value: object) -> str:
+  if isinstance(value, Mapping):
+    return " × ".join(f"{name} {_value(one)}" for name, one in value.items())
+  if isinstance(value, list | tuple):
+    return ", ".join(map(_value, value)) or "none"
+  if isinstance(value, bool):
+    return "yes" if value else "no"
+  if value is None or value == "":
+    return "—"
+  return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _flat(
+  config: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      yield from _flat(value, f"{prefix}{name}.")
+    else:
+      yield f"{prefix}{name}", _value(value)

@@ -1,0 +1,270 @@
+"""A panel: one drawing with its words and numbers, or why there is none."""
+
+from collections.abc import Sequence
+import dataclasses
+import re
+
+import numpy as np
+import pandas as pd
+
+from prunebias_jax.analysis.columns import POPULATION
+from prunebias_jax.report.drawing import drawing_style, inlined, to_svg
+from prunebias_jax.report.plots import Series, against_sparsity, span_of
+from prunebias_jax.report.source import Cell, Population, Source
+from prunebias_jax.report.vocabulary import Metric, percent
+
+NO_IDENTITIES = (
+  "Not available: the run has no identity attributes, so there are no groups "
+  "to compare."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Panel:
+  """One drawing.
+
+  Attributes:
+    slug: distinct in the report; the name of its files and of its ids.
+    title: what it shows.
+    alt: what there is to see, for those who cannot.
+    svg: the drawing as a document; "" where there is none.
+    data: its numbers; none where there is no drawing.
+    reason: why it cannot be drawn; "" where it is.
+  """
+
+  slug: str
+  title: str
+  alt: str = ""
+  svg: str = ""
+  data: pd.DataFrame | None = None
+  reason: str = ""
+
+  @property
+  def inline(self) -> str:
+    """The drawing as an element of the page."""
+    return inlined(self.svg, self.alt)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figure:
+  """Panels under one title and caption.
+
+  Attributes:
+    slug: distinct in the report.
+    title: what is asked of it.
+    caption: what is drawn, and how it was computed.
+    panels: in reading order.
+    reason: why there is no panel at all; "" where there are some.
+  """
+
+  slug: str
+  title: str
+  caption: str
+  panels: tuple[Panel, ...] = ()
+  reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+  """What one line of a panel shows: a cell, named, in some populations."""
+
+  label: str
+  cell: Cell
+  populations: tuple[Population, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+  """What a panel against sparsity is to show.
+
+  Attributes:
+    metric: how its numbers are written.
+    lines: what is drawn.
+    slug: see `Panel`.
+    title: of the panel; the metric's own unless given.
+    axis: above the axis, before the unit; the title unless given.
+    reference: a value to mark, in the unit that is shown.
+    reason: said where no line has a value.
+  """
+
+  metric: Metric
+  lines: Sequence[Line]
+  slug: str
+  title: str = ""
+  axis: str = ""
+  reference: float | None = None
+  reason: str = "Not available: no member has a value."
+
+  @property
+  def heading(self) -> str:
+    """The panel's title."""
+    return self.title or self.metric.title
+
+
+def slug_of(*parts: str) -> str:
+  """A file name and id from free text: lower case ASCII, digits, hyphens."""
+  text = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+  return text[:60] or "figure"
+
+
+def lines_of(source: Source, cell: Cell) -> list[Line]:
+  """One line for each pruner and quantization, beginning at dense."""
+  series = list(dict.fromkeys(one.series for one in source.compressed))
+  if not series:
+    return [Line(label="dense", cell=cell, populations=source.populations)]
+  lines = []
+  for key in series:
+    chosen = [one for one in source.compressed if one.series == key]
+    dense = source.dense
+    if dense is not None and all(one.sparsity > 0 for one in chosen):
+      chosen.insert(0, dense)
+    label = key[0] if key[1] == "none" else f"{key[0]}, {key[1]}"
+    lines.append(Line(label=label, cell=cell, populations=tuple(chosen)))
+  return lines
+
+
+def sparsity_panels(
+  source: Source, requests: Sequence[Request], *, shared: bool = False
+) -> tuple[Panel, ...]:
+  """A metric against sparsity: every seed, the mean and its interval.
+
+  Args:
+    source: the numbers.
+    requests: one for each panel.
+    shared: whether the panels have one vertical axis.
+  """
+  sparsities = sorted({one.sparsity for one in source.populations})
+  tables = [_table(source, request) for request in requests]
+  drawn = [
+    [
+      _series(table[table["line"] == line.label], line.label, sparsities, one)
+      for line in one.lines
+    ]
+    if np.isfinite(table["value"]).any()
+    else []
+    for one, table in zip(requests, tables, strict=True)
+  ]
+  together = [series for lines in drawn for series in lines]
+  return tuple(
+    _sparsity_panel(
+      request, table, lines, sparsities, together if shared else lines
+    )
+    if lines
+    else Panel(slug=request.slug, title=request.heading, reason=request.reason)
+    for request, table, lines in zip(requests, tables, drawn, strict=True)
+  )
+
+
+def _sparsity_panel(
+  request: Request,
+  table: pd.DataFrame,
+  lines: Sequence[Series],
+  sparsities: Sequence[float],
+  common: Sequence[Series],
+) -> Panel:
+  """Draws a panel whose axis reaches over `common`."""
+  unit = request.metric.unit
+  axis = f"{request.axis or request.heading}{f' ({unit})' if unit else ''}"
+  alt = f"{axis} against the share of weights removed. " + " ".join(
+    _described(one, sparsities, request.metric, single=len(lines) == 1)
+    for one in lines
+  )
+  with drawing_style():
+    figure = against_sparsity(
+      lines,
+      sparsities,
+      axis,
+      span=span_of(common, request.reference),
+      reference=request.reference,
+    )
+    svg = to_svg(figure, slug=request.slug, title=axis, alt=alt)
+  return Panel(
+    slug=request.slug, title=request.heading, alt=alt, svg=svg, data=table
+  )
+
+
+def _table(source: Source, request: Request) -> pd.DataFrame:
+  """The numbers of all lines of a panel."""
+  parts = [_numbers(source, line) for line in request.lines]
+  data = pd.concat(parts, ignore_index=True)
+  if not request.metric.complement:
+    return data
+  return data.assign(
+    value=1 - data["value"], low=1 - data["high"], high=1 - data["low"]
+  )
+
+
+def _numbers(source: Source, line: Line) -> pd.DataFrame:
+  """A line's numbers as the tables have them, a row a seed and a mean."""
+  seeds = source.seeds(line.cell)
+  seeds = seeds[_is_in(seeds, line.populations)]
+  rows = [
+    {
+      **dict(zip(POPULATION, population, strict=True)),
+      "seed": pd.NA,
+      "value": row["mean"],
+      "low": row["mean_low"],
+      "high": row["mean_high"],
+    }
+    for population, row in source.summary(line.cell).items()
+    if population in line.populations
+  ]
+  seed_rows = seeds.assign(kind="seed", low=np.nan, high=np.nan)
+  columns = ["kind", *POPULATION, "seed", "value", "low", "high"]
+  means = pd.DataFrame(rows, columns=columns).assign(kind="mean")
+  data = pd.concat(
+    [seed_rows[columns].astype(object), means.astype(object)],
+    ignore_index=True,
+  )
+  numbers = ["value", "low", "high", "sparsity"]
+  data[numbers] = data[numbers].astype(np.float64)
+  data.insert(0, "line", line.label)
+  return data
+
+
+def _is_in(
+  table: pd.DataFrame, populations: Sequence[Population]
+) -> np.ndarray:
+  keys = table[list(POPULATION)].itertuples(index=False, name=None)
+  return np.array([key in populations for key in keys], bool)
+
+
+def _series(
+  data: pd.DataFrame,
+  label: str,
+  sparsities: Sequence[float],
+  request: Request,
+) -> Series:
+  """A line in the unit that is shown, laid out for drawing."""
+  metric = request.metric
+  means = data[data["kind"] == "mean"].sort_values("sparsity")
+  here = means["sparsity"].tolist()
+  of_seeds = data[data["kind"] == "seed"]
+  table = of_seeds.pivot_table(
+    index="seed", columns="sparsity", values="value", dropna=False
+  ).reindex(columns=here)
+  return Series(
+    label=label,
+    place=np.array([sparsities.index(one) for one in here], int),
+    seeds=table.to_numpy(np.float64) * metric.scale,
+    mean=means["value"].to_numpy(np.float64) * metric.scale,
+    low=means["low"].to_numpy(np.float64) * metric.scale,
+    high=means["high"].to_numpy(np.float64) * metric.scale,
+  )
+
+
+def _described(
+  series: Series,
+  sparsities: Sequence[float],
+  metric: Metric,
+  *,
+  single: bool,
+) -> str:
+  """A line in words: the mean at every sparsity."""
+  points = [
+    f"{mean:.{metric.decimals}f} at {percent(sparsities[place])} %"
+    for place, mean in zip(series.place, series.mean, strict=True)
+    if np.isfinite(mean)
+  ]
+  who = "Mean" if single else f"Mean for {series.label}"
+  return f"{who}: {', '.join(points)}."

@@ -1,0 +1,615 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+import xarray as xr
+
+from prunebias_jax import store
+from prunebias_jax.analysis import (
+  TABLES,
+  Analysis,
+  analyze,
+  calibrated_thresholds,
+  read,
+)
+from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.errors import InputError
+
+Splits = dict[str, xr.Dataset]
+MakeSplits = Callable[..., Splits]
+Edit = Callable[..., Splits]
+
+
+def _population(
+  pruner: str, sparsity: float, seeds: int, quantization: str = "none"
+) -> list[tuple[str, float, str, int]]:
+  return [(pruner, sparsity, quantization, seed) for seed in range(seeds)]
+
+
+def _at(table: pd.DataFrame, **where: object) -> pd.DataFrame:
+  for column, value in where.items():
+    table = table[table[column] == value]
+  return table
+
+
+def _one(table: pd.DataFrame, **where: object) -> pd.Series:
+  rows = _at(table, **where)
+  assert len(rows) == 1, rows
+  return rows.iloc[0]
+
+
+def test_headers_are_the_contract(make_splits: MakeSplits) -> None:
+  result = analyze(make_splits())
+  assert list(result.tables) == [name for name in TABLES if name != "classes"]
+  for name, table in result.tables.items():
+    assert tuple(table.columns) == TABLES[name]
+    assert len(table)
+  # 6 members, 2 rules, 3 attributes; 2 pairs; 1 + 2 * 2 + 4 groups.
+  assert len(result.tables["attributes"]) == 6 * 2 * 3
+  assert len(result.tables["bias_amplification"]) == 6 * 2 * 3 * 2
+  assert len(result.tables["groups"]) == 6 * 2 * 3 * 9
+
+
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_from_a_run_on_disk(tmp_path: Path, task: str) -> None:
+  rng = np.random.default_rng(0)
+
+  def split(prefix: str) -> Split:
+    labels = rng.integers(0, 2, (30, 3)).astype(np.uint8)
+    return Split(
+      images=np.zeros((30, 2, 2, 1), np.uint8),
+      labels=labels if task == "multilabel" else labels.sum(1) % 3,
+      identities=labels[:, :1],
+      ids=np.array([f"{prefix}{i}" for i in range(30)]),
+    )
+
+  dataset = Dataset(
+    name="tiny",
+    task=task,
+    names=("A", "B", "C"),
+    identity_names=("A",),
+    splits={name: split(name) for name in ("train", "valid", "test")},
+  )
+  members = pd.DataFrame(
+    {
+      "pruner": ["dense", "magnitude"],
+      "sparsity": [0.0, 0.8],
+      "quantization": ["none", "none"],
+      "seed": [3, 3],
+    }
+  )
+  run = store.create(tmp_path, facts={}, members=members, dataset=dataset)
+  for index in range(2):
+    logits = {name: rng.normal(size=(30, 3)) for name in ("valid", "test")}
+    run.write_member(index, logits)
+  splits = {name: run.split(name) for name in ("train", "valid", "test")}
+  result = analyze(splits)
+  result.write(tmp_path / "analysis")
+  _assert_equal(read(tmp_path / "analysis"), result)
+  assert set(result.tables["contrasts"]["sparsity"]) == {0.8}
+
+
+def test_rows_hold_the_members_own_numbers(make_splits: MakeSplits) -> None:
+  splits = make_splits()
+  tables = analyze(splits).tables
+  test = splits["test"]
+  logits = test["logits"].to_numpy()
+  labels = test["labels"].to_numpy()
+  valid = splits["valid"]
+  for m in range(len(logits)):
+    thresholds = calibrated_thresholds(
+      valid["logits"].to_numpy()[m], valid["labels"].to_numpy().sum(0)
+    )
+    for a, name in enumerate("ABC"):
+      key = {
+        "pruner": test["pruner"].to_numpy()[m],
+        "seed": test["seed"].to_numpy()[m],
+        "attribute": name,
+      }
+      row = _one(tables["attributes"], threshold_rule="default", **key)
+      assert row["accuracy"] == accuracy_score(
+        labels[:, a], logits[m, :, a] > 0
+      )
+      np.testing.assert_allclose(
+        row["auc"], roc_auc_score(labels[:, a], logits[m, :, a])
+      )
+      row = _one(tables["attributes"], threshold_rule="calibrated", **key)
+      assert row["threshold"] == thresholds.value[a]
+      assert row["predicted_positive"] == np.mean(
+        logits[m, :, a] > thresholds.value[a]
+      )
+      in_group = test["identities"].to_numpy()[:, 1] == 1
+      group = _one(
+        tables["groups"],
+        threshold_rule="default",
+        identity="G",
+        value="1",
+        **key,
+      )
+      assert group["n_positive"] == labels[in_group, a].sum()
+      np.testing.assert_allclose(
+        group["selection_rate"], np.mean(logits[m, in_group, a] > 0)
+      )
+
+
+def test_bias_amplification_end_to_end(make_splits: MakeSplits) -> None:
+  splits = make_splits(examples=200)
+  table = analyze(splits).tables["bias_amplification"]
+  train, test = splits["train"], splits["test"]
+  g_train, g_test = (
+    data["identities"].to_numpy()[:, 1] == 1 for data in (train, test)
+  )
+  rates = [train["labels"].to_numpy()[g].mean(0) for g in (g_train, ~g_train)]
+  predicted = test["logits"].to_numpy()[0] > 0
+  labels = test["labels"].to_numpy()
+  for a, name in enumerate("ABC"):
+    side = g_test if rates[0][a] > rates[1][a] else ~g_test
+    expected = (
+      predicted[side, a].sum() / predicted[:, a].sum()
+      - labels[side, a].sum() / labels[:, a].sum()
+    )
+    row = _one(
+      table,
+      threshold_rule="default",
+      identity="G",
+      attribute=name,
+      pruner="dense",
+      seed=0,
+    )
+    np.testing.assert_allclose(row["bias_amplification"], expected)
+  assert set(table["value"]) == {"1"}
+  same = _at(table, identity="A", attribute="A")
+  assert same["bias_amplification"].isna().all()
+  assert set(same["reason"]) == {"the attribute is the identity itself"}
+  assert set(same["flags"]) == {"same_attribute"}
+
+
+def test_variance_and_contrasts_equal_scipy(make_splits: MakeSplits) -> None:
+  members = _population("dense", 0.0, 7) + _population("magnitude", 0.9, 7)
+  tables = analyze(make_splits(members), level=0.9).tables
+  source = _at(tables["attributes"], threshold_rule="calibrated", attribute="B")
+  cell = {
+    "threshold_rule": "calibrated",
+    "metric": "entropy",
+    "attribute": "B",
+    "identity": "",
+  }
+  dense, pruned = (
+    _at(source, pruner=pruner).sort_values("seed")["entropy"].to_numpy()
+    for pruner in ("dense", "magnitude")
+  )
+  row = _one(tables["variance"], pruner="magnitude", **cell)
+  interval = scipy.stats.ttest_1samp(pruned, 0).confidence_interval(0.9)
+  np.testing.assert_allclose(row["mean"], pruned.mean())
+  np.testing.assert_allclose(row["mean_low"], interval.low)
+  np.testing.assert_allclose(row["sd"], pruned.std(ddof=1))
+  assert row["n_seeds"] == 7
+  assert row["interval"].startswith("t for the mean, chi-square for the sd")
+  row = _one(tables["contrasts"], **cell)
+  oracle = scipy.stats.ttest_rel(pruned, dense)
+  np.testing.assert_allclose(row["difference"], np.mean(pruned - dense))
+  np.testing.assert_allclose(row["t_p"], oracle.pvalue)
+  np.testing.assert_allclose(
+    row["wilcoxon_p"], scipy.stats.wilcoxon(pruned, dense).pvalue
+  )
+  assert row["reason"] == ""
+
+
+def test_pairs_go_by_seed_not_by_order(make_splits: MakeSplits) -> None:
+  members = [
+    ("magnitude", 0.9, "none", 5),
+    ("dense", 0.0, "none", 2),
+    ("magnitude", 0.9, "none", 2),
+    ("dense", 0.0, "none", 5),
+    ("magnitude", 0.9, "none", 9),
+  ]
+  result = analyze(make_splits(members))
+  source = _at(
+    result.tables["attributes"], threshold_rule="default", attribute="A"
+  ).set_index(["pruner", "seed"])["auc"]
+  row = _one(
+    result.tables["contrasts"],
+    metric="auc",
+    attribute="A",
+    threshold_rule="default",
+  )
+  expected = np.mean(
+    [source["magnitude", seed] - source["dense", seed] for seed in (2, 5)]
+  )
+  np.testing.assert_allclose(row["difference"], expected)
+  assert row["n_seeds"] == 2
+  assert any("1 of 3 members of magnitude" in note for note in result.notes)
+
+
+def test_no_shared_seed(make_splits: MakeSplits) -> None:
+  members = [("dense", 0.0, "none", 0), ("magnitude", 0.9, "none", 1)]
+  result = analyze(make_splits(members))
+  assert result.tables["contrasts"].empty
+  assert any("1 of 1 members of magnitude" in note for note in result.notes)
+  assert not any("K >= 6" in note for note in result.notes)
+
+
+def test_empty_group(make_splits: MakeSplits, edit: Edit) -> None:
+  splits = edit(make_splits(), "test", "identities", np.ones_like)
+  groups = analyze(splits).tables["groups"]
+  empty = _at(groups, identity="A*G", value="0*1")
+  assert set(empty["reason"]) == {"empty group"}
+  assert empty["accuracy"].isna().all()
+  everyone = _at(groups, identity="")
+  assert set(everyone["reason"]) == {""}
+
+  def clear(labels: np.ndarray) -> np.ndarray:
+    labels[:, 0] = 0
+    return labels
+
+  groups = analyze(edit(splits, "test", "labels", clear)).tables["groups"]
+  without = _at(groups, identity="", attribute="A")
+  assert without["reason"].str.startswith("false_negative_rate not").all()
+
+
+def test_few_seeds_say_what_is_not_available(make_splits: MakeSplits) -> None:
+  result = analyze(make_splits())
+  row = result.tables["contrasts"].iloc[0]
+  assert np.isnan(row["signflip_p"])
+  assert np.isnan(row["wilcoxon_p"])
+  assert "sign-flip not available: needs K >= 6" in row["reason"]
+  assert "Wilcoxon not available: needs K >= 6" in row["reason"]
+  assert any("K >= 6" in note for note in result.notes)
+
+
+def test_one_seed(make_splits: MakeSplits) -> None:
+  members = _population("dense", 0.0, 1) + _population("magnitude", 0.9, 1)
+  result = analyze(make_splits(members))
+  variance = _at(result.tables["variance"], n_seeds=1)
+  assert variance["mean"].notna().all()
+  for column in ("mean_low", "mean_high", "sd", "sd_low", "sd_high"):
+    assert variance[column].isna().all()
+  assert set(variance["interval"]) == {"not available: one seed"}
+  contrasts = _at(result.tables["contrasts"], n_seeds=1)
+  assert contrasts["difference"].notna().all()
+  assert contrasts[["low", "high", "t_p", "correlation"]].isna().all(axis=None)
+  assert any(note.startswith("One seed in dense") for note in result.notes)
+
+
+def test_no_dense(make_splits: MakeSplits) -> None:
+  result = analyze(make_splits(_population("magnitude", 0.9, 3)))
+  assert result.tables["contrasts"].empty
+  assert tuple(result.tables["contrasts"].columns) == TABLES["contrasts"]
+  assert any("no dense members" in note for note in result.notes)
+
+
+def test_quantized_dense_is_compared_with_dense(
+  make_splits: MakeSplits,
+) -> None:
+  members = _population("dense", 0.0, 2, "int8") + _population("dense", 0.0, 2)
+  contrasts = analyze(make_splits(members)).tables["contrasts"]
+  assert set(contrasts["quantization"]) == {"int8"}
+
+
+def test_mean_over_attributes(make_splits: MakeSplits, edit: Edit) -> None:
+  splits = make_splits()
+  where = {
+    "threshold_rule": "default",
+    "metric": "auc",
+    "pruner": "magnitude",
+  }
+  variance = _at(analyze(splits).tables["variance"], **where)
+  means = variance.set_index("attribute")["mean"]
+  np.testing.assert_allclose(means["(mean)"], means[["A", "B", "C"]].mean())
+
+  def clear(labels: np.ndarray) -> np.ndarray:
+    labels[:, 0] = 0
+    return labels
+
+  result = analyze(edit(splits, "test", "labels", clear))
+  variance = _at(result.tables["variance"], **where).set_index("attribute")
+  means = variance["mean"]
+  np.testing.assert_allclose(means["(mean)"], means[["B", "C"]].mean())
+  assert variance.loc["(mean)", "reason"] == "mean over 2 of 3 attributes"
+  assert variance.loc["A", "n_seeds"] == 0
+  assert variance.loc["A", "interval"].startswith("not available")
+
+
+def test_mean_compares_the_same_attributes_on_both_sides(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def silence(logits: np.ndarray) -> np.ndarray:
+    logits[1, :, 2] = -3.0  # the pruned member of the first seed
+    return logits
+
+  tables = analyze(edit(make_splits(), "test", "logits", silence)).tables
+  where = {
+    "threshold_rule": "default",
+    "metric": "bias_amplification",
+    "identity": "G",
+  }
+  contrasts = _at(tables["contrasts"], **where).set_index("attribute")
+  np.testing.assert_allclose(
+    contrasts.loc["(mean)", "difference"],
+    contrasts.loc[["A", "B"], "difference"].mean(),
+  )
+  assert contrasts.loc["C", "n_seeds"] == 2
+  assert "2 of 3 pairs have a value" in contrasts.loc["C", "reason"]
+
+
+def test_attribute_without_positives_and_constant_predictions(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def clear(labels: np.ndarray) -> np.ndarray:
+    labels[:, 0] = 0
+    return labels
+
+  def silence(logits: np.ndarray) -> np.ndarray:
+    logits[:, :, 1] = -np.abs(logits[:, :, 1]) - 1
+    return logits
+
+  splits = edit(make_splits(), "test", "labels", clear)
+  result = analyze(edit(splits, "test", "logits", silence))
+  rows = _at(result.tables["attributes"], threshold_rule="default")
+  without = _at(rows, attribute="A")
+  assert without[["auc", "tcb"]].isna().all(axis=None)
+  assert without["reason"].str.contains("auc not available").all()
+  assert without["reason"].str.contains("tcb not available").all()
+  constant = _at(rows, attribute="B")
+  assert constant["interdependence"].isna().all()
+  assert constant["reason"].str.contains("predicted constant").all()
+  assert constant["accuracy"].notna().all()
+  assert any("No positives in the test labels of A" in n for n in result.notes)
+  assert any("6 of 18 (attribute, member) cells" in n for n in result.notes)
+
+
+@pytest.mark.parametrize("missing", ["train", "valid"])
+def test_missing_split(make_splits: MakeSplits, missing: str) -> None:
+  splits = make_splits()
+  del splits[missing]
+  result = analyze(splits)
+  table = result.tables["attributes"]
+  if missing == "train":
+    assert table["tcb"].isna().all()
+    assert table["reason"].str.contains("no train labels").all()
+    bias = result.tables["bias_amplification"]
+    assert bias["bias_amplification"].isna().all()
+    assert bias["reason"].str.contains("no train labels").any()
+  else:
+    assert set(table["threshold_rule"]) == {"default"}
+    assert table["tcb"].notna().all()
+  words = {"train": "no train labels", "valid": "no validation logits"}
+  assert any(words[missing] in note for note in result.notes)
+
+
+def test_no_identities(make_splits: MakeSplits, tmp_path: Path) -> None:
+  result = analyze(make_splits(identities=()))
+  assert result.tables["bias_amplification"].empty
+  assert set(result.tables["groups"]["identity"]) == {""}
+  assert "bias_amplification" not in set(result.tables["variance"]["metric"])
+  assert any("no identity attributes" in note for note in result.notes)
+  result.write(tmp_path / "analysis")
+  _assert_equal(read(tmp_path / "analysis"), result)
+
+
+def test_one_attribute(make_splits: MakeSplits) -> None:
+  result = analyze(make_splits(names=("A",)))
+  assert result.tables["attributes"]["interdependence"].isna().all()
+  assert len(result.tables["variance"])
+
+
+def test_identity_of_three_values(make_splits: MakeSplits, edit: Edit) -> None:
+  splits = make_splits(identities=("G",), examples=300)
+  for split in splits:
+    rng = np.random.default_rng(1)
+    splits = edit(
+      splits,
+      split,
+      "identities",
+      lambda groups, rng=rng: rng.integers(0, 3, groups.shape),
+    )
+  result = analyze(splits)
+  assert set(result.tables["bias_amplification"]["value"]) == {"0", "1", "2"}
+  assert result.arrays["bias_amplification"].notnull().all()
+  paper = analyze(splits, parity="paper")
+  assert paper.arrays["bias_amplification"].isnull().all()
+  reasons = paper.tables["bias_amplification"]["reason"]
+  assert reasons.str.contains("more than two values").all()
+
+
+def test_paper_parity_is_recorded_and_changes_the_thresholds(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits()
+  default, paper = analyze(splits), analyze(splits, parity="paper")
+  assert default.arrays.attrs["parity"] == "default"
+  assert paper.arrays.attrs["parity"] == "paper"
+  positives = splits["valid"]["labels"].to_numpy().sum(axis=0)
+  logits = splits["valid"]["logits"].to_numpy()
+  for result, missing in ((default, 0), (paper, 1)):
+    thresholds = result.arrays["threshold"].to_numpy()[:, 1]
+    counts = np.sum(logits > thresholds[:, None], axis=1)
+    np.testing.assert_array_equal(
+      counts, positives[None] - missing + 0 * counts
+    )
+
+
+def test_not_finite_logits_name_their_members(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def spoil(logits: np.ndarray) -> np.ndarray:
+    logits[1, 3, 0], logits[4, 0, 2] = np.nan, np.inf
+    return logits
+
+  with pytest.raises(InputError) as caught:
+    analyze(edit(make_splits(), "test", "logits", spoil))
+  message = str(caught.value)
+  assert "magnitude, sparsity 0.9, seed 0; dense, sparsity 0, seed 2" in message
+  assert "\n" not in message
+  with pytest.raises(InputError, match="seed 0"):
+    analyze(edit(make_splits(), "valid", "logits", spoil))
+
+
+def test_extreme_logits(make_splits: MakeSplits, edit: Edit) -> None:
+  splits = make_splits()
+  for split in ("valid", "test"):
+    splits = edit(splits, split, "logits", lambda z: 1e4 * np.sign(z))
+  table = analyze(splits).tables["attributes"]
+  assert (table["uncertainty"] == 0).all()
+  assert (table["entropy"] == 0).all()
+  assert table["reason"].str.contains("tied validation logits").any()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ({"parity": "papper"}, "unknown parity 'papper'"),
+    ({"level": 95}, "level 95"),
+  ],
+)
+def test_bad_arguments(
+  make_splits: MakeSplits, arguments: dict, message: str
+) -> None:
+  with pytest.raises(InputError, match=message):
+    analyze(make_splits(), **arguments)
+
+
+def test_no_members_and_no_logits(make_splits: MakeSplits) -> None:
+  splits = make_splits()
+  empty = {**splits, "test": splits["test"].isel(member=[])}
+  with pytest.raises(InputError, match="no finished member"):
+    analyze(empty)
+  with pytest.raises(InputError, match="no logits of the test split"):
+    analyze({"train": splits["train"]})
+
+
+def test_exclusive_classes(make_splits: MakeSplits) -> None:
+  splits = make_splits(
+    names=("cat", "dog", "owl"), identities=("G",), multiclass=True
+  )
+  result = analyze(splits)
+  assert "attributes" not in result.tables
+  for name, table in result.tables.items():
+    assert tuple(table.columns) == TABLES[name]
+    assert len(table)
+  logits = splits["test"]["logits"].to_numpy()[0]
+  labels = splits["test"]["labels"].to_numpy()
+  predicted = logits.argmax(axis=1)
+  member = {"pruner": "dense", "seed": 0}
+  rows = result.tables["classes"]
+  whole = _one(rows, **{"class": "(all)"}, **member)
+  assert whole["accuracy"] == accuracy_score(labels, predicted)
+  assert np.isnan(whole["recall"])
+  recalls = recall_score(labels, predicted, average=None)
+  for c, name in enumerate(("cat", "dog", "owl")):
+    row = _one(rows, **{"class": name}, **member)
+    np.testing.assert_allclose(row["recall"], recalls[c])
+    log_p = logits - scipy.special.logsumexp(logits, axis=1, keepdims=True)
+    np.testing.assert_allclose(
+      row["auc"], roc_auc_score(labels == c, log_p[:, c])
+    )
+    group = _one(result.tables["groups"], attribute=name, identity="", **member)
+    np.testing.assert_allclose(
+      group["false_positive_rate"], row["false_positive_rate"]
+    )
+  variance = result.tables["variance"]
+  assert {"(all)", "(mean)"} < set(variance["attribute"])
+  assert len(_at(variance, attribute="(all)", pruner="dense")) == 4
+  assert len(_at(result.tables["contrasts"], attribute="(all)")) == 4
+
+
+def test_every_cell_of_a_population_is_one_row(
+  make_splits: MakeSplits,
+) -> None:
+  for multiclass in (False, True):
+    tables = analyze(make_splits(multiclass=multiclass)).tables
+    for name in ("variance", "contrasts"):
+      cell = ["pruner", *TABLES[name][5:10]]
+      assert not tables[name].duplicated(cell).any()
+
+
+def test_members_are_read_one_at_a_time(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  splits = make_splits()
+  expected = analyze(splits)
+  reads = []
+
+  class Recorder(xr.backends.BackendArray):
+    def __init__(self, values: np.ndarray) -> None:
+      self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __getitem__(self, key: xr.core.indexing.ExplicitIndexer) -> np.ndarray:
+      part = self.values[key.tuple]
+      reads.append(part.shape)
+      return part
+
+  for name in ("valid", "test"):
+    logits = splits[name]["logits"]
+    lazy = xr.core.indexing.LazilyIndexedArray(Recorder(logits.to_numpy()))
+    splits[name] = splits[name].assign(
+      logits=xr.Variable(logits.dims, lazy, fastpath=True)
+    )
+  result = analyze(splits)
+  assert reads == [(60, 3)] * 12
+  xr.testing.assert_identical(result.arrays, expected.arrays)
+
+
+def _assert_equal(found: Analysis, expected: Analysis) -> None:
+  assert found.notes == expected.notes
+  assert list(found.tables) == list(expected.tables)
+  for name, table in expected.tables.items():
+    pd.testing.assert_frame_equal(
+      found.tables[name], table, check_dtype=False, rtol=0, atol=0
+    )
+  xr.testing.assert_equal(found.arrays, expected.arrays)
+  assert dict(found.arrays.attrs) == dict(expected.arrays.attrs)
+
+
+@pytest.mark.parametrize("multiclass", [False, True])
+def test_written_and_read_back(
+  make_splits: MakeSplits, tmp_path: Path, multiclass: bool
+) -> None:
+  result = analyze(make_splits(multiclass=multiclass))
+  result.write(tmp_path / "run" / "analysis")
+  _assert_equal(read(tmp_path / "run" / "analysis"), result)
+  assert [path.name for path in (tmp_path / "run").iterdir()] == ["analysis"]
+
+
+def test_a_failing_write_leaves_the_previous_analysis(
+  make_splits: MakeSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  first = analyze(make_splits())
+  second = analyze(make_splits(seed=1))
+  path = tmp_path / "analysis"
+  first.write(path)
+
+  def fail(*_: object, **__: object) -> None:
+    raise OSError("no space left on device")
+
+  with monkeypatch.context() as patch:
+    patch.setattr(xr.Dataset, "to_zarr", fail)
+    with pytest.raises(OSError, match="no space"):
+      second.write(path)
+  _assert_equal(read(path), first)
+
+  rename = Path.rename
+
+  def fail_on_swap(self: Path, target: Path) -> Path:
+    if self.name.endswith(".partial"):
+      fail()
+    return rename(self, target)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(Path, "rename", fail_on_swap)
+    with pytest.raises(OSError, match="no space"):
+      second.write(path)
+  _assert_equal(read(path), first)
+  assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
+  second.write(path)
+  _assert_equal(read(path), second)
+  assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
+
+
+def test_reading_what_is_not_there(tmp_path: Path) -> None:
+  with pytest.raises(InputError, match="holds no analysis"):
+    read(tmp_path / "analysis")

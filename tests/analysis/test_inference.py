@@ -1,0 +1,229 @@
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+import numpy as np
+import pytest
+import scipy.stats
+import statsmodels.stats.weightstats
+
+from prunebias_jax.analysis import mean_interval, paired_contrast, sd_interval
+from prunebias_jax.analysis.inference import fewest_pairs, signflip, wilcoxon
+
+
+def _pairs(
+  seeds: int, cells: int = 6, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+  rng = np.random.default_rng(seed)
+  dense = rng.normal(size=(seeds, cells))
+  shift = np.linspace(-1, 1, cells)
+  return dense + shift + 0.5 * rng.normal(size=dense.shape), dense
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 30])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_mean_interval_equals_statsmodels(seeds: int, level: float) -> None:
+  values = _pairs(seeds)[0]
+  result = mean_interval(values, level=level)
+  oracle = statsmodels.stats.weightstats.DescrStatsW(values)
+  low, high = oracle.tconfint_mean(1 - level)
+  np.testing.assert_allclose(result.estimate, values.mean(axis=0))
+  np.testing.assert_allclose(result.low, low)
+  np.testing.assert_allclose(result.high, high)
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 30])
+def test_sd_interval_equals_the_textbook_formula(seeds: int) -> None:
+  values = _pairs(seeds)[0]
+  result = sd_interval(values, level=0.9)
+  for cell in range(values.shape[1]):
+    variance = np.var(values[:, cell], ddof=1)
+    chi2 = scipy.stats.chi2(seeds - 1)
+    np.testing.assert_allclose(result.estimate[cell], variance**0.5)
+    np.testing.assert_allclose(
+      [result.low[cell], result.high[cell]],
+      [
+        ((seeds - 1) * variance / chi2.ppf(0.95)) ** 0.5,
+        ((seeds - 1) * variance / chi2.ppf(0.05)) ** 0.5,
+      ],
+    )
+
+
+def test_one_seed_has_a_mean_and_no_interval() -> None:
+  values = np.array([[0.25, 0.5]])
+  mean, sd = mean_interval(values), sd_interval(values)
+  np.testing.assert_array_equal(mean.estimate, values[0])
+  for missing in (mean.low, mean.high, sd.estimate, sd.low, sd.high):
+    assert np.isnan(missing).all()
+
+
+def test_equal_seeds_have_an_sd_of_exactly_zero() -> None:
+  values = np.array([[0.1 + 0.2], [0.3], [0.3]])
+  assert sd_interval(values).estimate == [0]
+  assert sd_interval(values).high == [0]
+
+
+@pytest.mark.parametrize("seeds", [2, 7, 20])
+def test_contrast_equals_scipy(seeds: int) -> None:
+  compressed, dense = _pairs(seeds)
+  result = paired_contrast(compressed, dense, level=0.9)
+  oracle = scipy.stats.ttest_rel(compressed, dense)
+  interval = oracle.confidence_interval(0.9)
+  np.testing.assert_allclose(result.t_p, oracle.pvalue)
+  np.testing.assert_allclose(result.difference.low, interval.low)
+  np.testing.assert_allclose(result.difference.high, interval.high)
+  np.testing.assert_allclose(result.sd, (compressed - dense).std(0, ddof=1))
+  if seeds >= 3:
+    expected = scipy.stats.pearsonr(compressed, dense, axis=0).statistic
+    np.testing.assert_allclose(result.correlation, expected)
+
+
+@pytest.mark.parametrize("seeds", [6, 9])
+def test_signflip_equals_a_loop_and_scipy(seeds: int) -> None:
+  compressed, dense = _pairs(seeds)
+  differences = compressed - dense
+  oracle = scipy.stats.permutation_test(
+    (compressed, dense),
+    lambda x, y, axis: np.abs(np.mean(x - y, axis=axis)),
+    permutation_type="samples",
+    alternative="greater",
+    n_resamples=np.inf,
+    vectorized=True,
+  )
+  found = signflip(differences)
+  np.testing.assert_allclose(found, oracle.pvalue)
+  arrangements = list(itertools.product((1, -1), repeat=seeds))
+  for cell, d in enumerate(differences.T):
+    reached = abs(d.sum()) - 1e-12
+    hits = sum(abs(np.dot(signs, d)) >= reached for signs in arrangements)
+    assert found[cell] == hits / len(arrangements)
+
+
+def test_signflip_counts_tied_sums_whatever_their_rounding() -> None:
+  # Half of the arrangements of equal sizes tie with others; +-.1 adds up
+  # differently in different orders.
+  differences = np.array([[0.1], [0.1], [0.1], [0.1], [0.1], [-0.1]])
+  assert signflip(differences) == [14 / 64]
+
+
+def test_signflip_of_many_seeds_is_near_the_normal_limit() -> None:
+  compressed, dense = _pairs(30)
+  found = signflip(compressed - dense)
+  expected = scipy.stats.ttest_rel(compressed, dense).pvalue
+  np.testing.assert_allclose(found, expected, atol=0.02)
+  np.testing.assert_array_equal(found, signflip(compressed - dense))
+  assert np.all(found >= 1 / 10_000)
+
+
+@pytest.mark.parametrize("seeds", [6, 10])
+def test_wilcoxon_equals_scipy_exact(seeds: int) -> None:
+  compressed, dense = _pairs(seeds)
+  expected = scipy.stats.wilcoxon(compressed, dense, method="exact", axis=0)
+  np.testing.assert_allclose(wilcoxon(compressed - dense), expected.pvalue)
+
+
+def test_wilcoxon_with_ties_and_zeros_equals_scipy_by_permutation() -> None:
+  rng = np.random.default_rng(3)
+  differences = rng.integers(-3, 5, (8, 12)) / 8
+  method = scipy.stats.PermutationMethod(n_resamples=np.inf)
+  found = wilcoxon(differences)
+  for cell, d in enumerate(differences.T):
+    expected = scipy.stats.wilcoxon(d[d != 0], method=method).pvalue
+    np.testing.assert_allclose(found[cell], expected)
+
+
+def test_wilcoxon_of_many_seeds_equals_scipys_approximation() -> None:
+  rng = np.random.default_rng(4)
+  differences = np.round(rng.normal(0.2, 1, (30, 5)), 1)
+  expected = [
+    scipy.stats.wilcoxon(d, method="asymptotic").pvalue for d in differences.T
+  ]
+  np.testing.assert_allclose(wilcoxon(differences), expected)
+
+
+@pytest.mark.parametrize("seeds", [8, 20])
+def test_no_difference_at_all(seeds: int) -> None:
+  dense = _pairs(seeds)[1]
+  result = paired_contrast(dense, dense)
+  np.testing.assert_array_equal(result.difference.estimate, 0)
+  np.testing.assert_array_equal(result.signflip_p, 1)
+  np.testing.assert_array_equal(result.wilcoxon_p, 1)
+  np.testing.assert_allclose(result.correlation, 1)
+  assert np.isnan(result.t_p).all()
+
+
+def test_differences_that_agree_up_to_rounding_have_no_spread() -> None:
+  dense = np.arange(1, 8)[:, None] / 10
+  result = paired_contrast(dense - 0.1, dense)
+  assert result.sd == [0]
+  assert np.isnan(result.t_p).all()
+  # All seven lie on one side, and are one tie.
+  np.testing.assert_allclose(result.wilcoxon_p, 2 / 2**7)
+  np.testing.assert_allclose(result.signflip_p, 2 / 2**7)
+
+
+def test_discrete_tests_start_where_they_can_reach_one_in_twenty() -> None:
+  assert fewest_pairs() == 6
+  for seeds, available in ((1, False), (5, False), (6, True)):
+    result = paired_contrast(*_pairs(seeds))
+    for p in (result.signflip_p, result.wilcoxon_p):
+      assert np.isfinite(p).all() == available
+  one_sided = np.ones((6, 1))
+  assert signflip(one_sided) == [2 / 64]
+  assert signflip(one_sided) <= 0.05 < signflip(one_sided[1:])
+
+
+def test_correlation_needs_three_pairs_and_spread() -> None:
+  assert np.isnan(paired_contrast(*_pairs(2)).correlation).all()
+  compressed, dense = _pairs(5)
+  dense[:, 0] = 0.5
+  correlation = paired_contrast(compressed, dense).correlation
+  assert np.isnan(correlation[0])
+  assert np.isfinite(correlation[1:]).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+  hnp.arrays(
+    np.int64,
+    st.tuples(st.integers(6, 8), st.just(2)),
+    elements=st.integers(-50, 50),
+  )
+)
+def test_tests_do_not_care_which_side_is_called_dense(
+  differences: np.ndarray,
+) -> None:
+  values = differences / 100
+  zeros = np.zeros(values.shape)
+  forward = paired_contrast(values, zeros)
+  backward = paired_contrast(zeros, values)
+  np.testing.assert_array_equal(forward.signflip_p, backward.signflip_p)
+  np.testing.assert_array_equal(forward.wilcoxon_p, backward.wilcoxon_p)
+  assert np.all((forward.signflip_p > 0) & (forward.signflip_p <= 1))
+
+
+@pytest.mark.parametrize("seeds", [2, 5, 10])
+def test_intervals_cover_as_often_as_they_say_under_normal_seeds(
+  seeds: int,
+) -> None:
+  replicates = 20_000
+  rng = np.random.default_rng(seeds)
+  values = rng.normal(3.0, 2.0, (seeds, replicates))
+  # Five standard errors of a binomial share.
+  tolerance = 5 * np.sqrt(0.95 * 0.05 / replicates)
+  for interval, truth in (
+    (mean_interval(values), 3.0),
+    (sd_interval(values), 2.0),
+  ):
+    covered = np.mean((interval.low <= truth) & (truth <= interval.high))
+    assert abs(covered - 0.95) < tolerance
+
+
+def test_tests_have_their_size_under_the_null() -> None:
+  compressed, dense = np.random.default_rng(0).normal(size=(2, 8, 4000))
+  result = paired_contrast(compressed, dense)
+  tolerance = 5 * np.sqrt(0.05 * 0.95 / 4000)
+  assert abs(np.mean(result.t_p <= 0.05) - 0.05) < tolerance
+  assert np.mean(result.signflip_p <= 0.05) < 0.05 + tolerance
+  assert np.mean(result.wilcoxon_p <= 0.05) < 0.05 + tolerance

@@ -11,6 +11,9 @@ from prunebias_jax.models.conv import Conv, max_pool
 class CNN(nn.Module):
   """Three 3 x 3 convolutions with batch normalisation, then a linear head.
 
+  Every convolution is followed by a 2 x 2 max-pool. The head sees all places
+  of the last feature map: where something is matters in faces and digits.
+
   Attributes:
     outputs: number of logits.
     width: channels of the first convolution; the others have 2 and 4 times.
@@ -31,6 +34,5 @@ class CNN(nn.Module):
       x = nn.BatchNorm(
         use_running_average=not train, momentum=0.9, name=f"norm{index}"
       )(x)
-      x = nn.relu(x)
-      x = max_pool(x) if index < 2 else x.mean((1, 2))
-    return nn.Dense(self.outputs, name="head")(x)
+      x = max_pool(nn.relu(x))
+    return nn.Dense(self.outputs, name="head")(x.reshape(len(x), -1))

@@ -45,7 +45,10 @@ _DECIDED = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-  """A row: one metric of a population against dense, as texts."""
+  """A row: one metric of a population against dense, as texts.
+
+  `partial` says which part of the outputs a mean goes over; "" for all.
+  """
 
   name: str
   unit: str
@@ -56,7 +59,7 @@ class Change:
   t_p: str
   signflip_p: str
   pairs: int
-  rises: bool
+  partial: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,8 +145,8 @@ def _block(
     if contrast is None:
       continue
     rows.append(_change(source, metric, name, cell, contrast, population))
-    if contrast["reason"]:
-      reasons += contrast["reason"].split("; ")
+    partial = _partial(contrast)
+    reasons += [one for one in _reasons(contrast) if one not in partial]
   return Block(
     title=population.label,
     rows=tuple(rows),
@@ -194,5 +197,14 @@ def _change(
     t_p=probability(contrast["t_p"]),
     signflip_p=probability(contrast["signflip_p"]),
     pairs=int(contrast["n_seeds"]),
-    rises=contrast["difference"] > 0,
+    partial=", ".join(_partial(contrast)),
   )
+
+
+def _reasons(contrast: Row) -> list[str]:
+  return contrast["reason"].split("; ") if contrast["reason"] else []
+
+
+def _partial(contrast: Row) -> list[str]:
+  """What the tables say of a mean that leaves some outputs out."""
+  return [one for one in _reasons(contrast) if one.startswith("mean over")]

@@ -142,7 +142,7 @@ def _rename_ids(root: ElementTree.Element, slug: str) -> None:
   }
   names: dict[str, str] = {}
   for element in root.iter():
-    name = element.attrib.pop("id", None)
+    name = element.attrib.pop("id", "")
     if name in used:
       names[name] = f"{slug}-{len(names) + 1}"
       element.attrib["id"] = names[name]

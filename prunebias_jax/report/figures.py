@@ -1,5 +1,6 @@
 """The figures against sparsity: which panels, under which words."""
 
+from collections.abc import Sequence
 import dataclasses
 
 from prunebias_jax.analysis.columns import ALL
@@ -66,10 +67,10 @@ def bias_figure(source: Source) -> Figure:
   """Bias amplification against sparsity, a panel for each identity."""
   metric = METRICS["bias_amplification"]
   title = "Are the correlations with identity exaggerated?"
+  cells = [Cell(metric.name, identity=one, value=v) for one, v in source.pairs]
   caption = (
-    f"Bias amplification: {metric.meaning}. Mean over those of the "
-    f"{_outputs(source)} that have a value in every seed. {drawn(source)} "
-    "All panels have one vertical axis."
+    f"Bias amplification: {metric.meaning}. {_means(source, cells)}. "
+    f"{drawn(source)} All panels have one vertical axis."
   )
   if not source.pairs:
     return Figure(
@@ -98,12 +99,17 @@ def groups_figure(source: Source) -> Figure:
     METRICS["false_positive_rate"],
     METRICS["false_negative_rate"],
   )
+  cells = [
+    Cell(metric.name, identity=identity, value=value)
+    for metric in metrics
+    for identity, value in source.groups
+    if "*" not in identity
+  ]
   caption = (
     "Error: share of wrong predictions; false positive rate: share of the "
     "negatives that are predicted positive; false negative rate: share of the "
-    f"positives that are predicted negative. Mean over those of the "
-    f"{_outputs(source)} that have a value in every seed. {drawn(source)} "
-    "The panels of a metric have one vertical axis."
+    f"positives that are predicted negative. {_means(source, cells)}. "
+    f"{drawn(source)} The panels of a metric have one vertical axis."
   )
   identities = list(
     dict.fromkeys(identity for identity, _ in source.groups if identity)
@@ -173,16 +179,29 @@ def _metrics_figure(
     ]
   panels = sparsity_panels(source, requests)
   meanings = " ".join(f"{one.title}: {one.meaning}." for one in metrics)
+  cells = [source.overall(name) for name in names]
   caption = (
-    f"{meanings} Means over those of the {_outputs(source)} that have a value "
-    f"in every seed{_whole(source, names)}. {drawn(source)}"
+    f"{meanings} {_means(source, cells)}{_whole(source, names)}. "
+    f"{drawn(source)}"
   )
   return Figure(slug=slug, title=title, caption=caption, panels=panels)
 
 
-def _outputs(source: Source) -> str:
+def _means(source: Source, cells: Sequence[Cell]) -> str:
+  """What is averaged over, for the caption."""
   plural = "attributes" if source.output == "attribute" else "classes"
-  return count_of(len(source.outputs), source.output, plural)
+  outputs = count_of(len(source.outputs), source.output, plural)
+  partial = any(
+    "mean over" in row["reason"]
+    for cell in cells
+    for row in source.summary(cell).values()
+  )
+  if not partial:
+    return f"Means over {outputs}"
+  return (
+    f"Means over those of the {outputs} that have a value in every seed; which "
+    "these are can change from one sparsity to the next"
+  )
 
 
 def _whole(source: Source, names: tuple[str, ...]) -> str:

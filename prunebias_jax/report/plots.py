@@ -83,7 +83,9 @@ def against_sparsity(
     range(len(sparsities)), labels, fontsize=8.5 if crowded else TEXT
   )
   axes.set_xlabel("weights removed (%)", labelpad=3)
-  axes.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
+  axes.yaxis.set_major_locator(
+    MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3)
+  )
   figure.text(4 / WIDTH, 1 - 13 / height, axis, weight="bold", fontsize=TEXT)
   if rows:
     _legend(figure, series, height)
@@ -141,7 +143,7 @@ def heat_map(
   cell = (WIDTH - left - 4) / len(columns)
   slanted = longest > cell - 2
   # The last slanted name leans out to the right.
-  right = 4 + longest * 0.75 * slanted
+  right = max(4.0, (longest * 0.75 - 20) * slanted)
   cell = max((WIDTH - left - right) / len(columns), 38.0)
   width = left + cell * len(columns) + right
   head = 26 + (longest * 0.62 + 10 if slanted else 16)

@@ -1,6 +1,7 @@
 """Runs of random numbers that look like real ones, for the report's tests."""
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import pathlib
 from typing import Any
 
@@ -10,19 +11,62 @@ import pytest
 
 from prunebias_jax import analysis, store
 from prunebias_jax.data.dataset import SPLITS, Dataset, Split
+from prunebias_jax.report import write_report
 
 CELEBA = (
-  "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs "
-  "Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows "
-  "Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup "
-  "High_Cheekbones Male Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard "
-  "Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns "
-  "Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat "
-  "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young"
-).split()
+  "5_o_Clock_Shadow",
+  "Arched_Eyebrows",
+  "Attractive",
+  "Bags_Under_Eyes",
+  "Bald",
+  "Bangs",
+  "Big_Lips",
+  "Big_Nose",
+  "Black_Hair",
+  "Blond_Hair",
+  "Blurry",
+  "Brown_Hair",
+  "Bushy_Eyebrows",
+  "Chubby",
+  "Double_Chin",
+  "Eyeglasses",
+  "Goatee",
+  "Gray_Hair",
+  "Heavy_Makeup",
+  "High_Cheekbones",
+  "Male",
+  "Mouth_Slightly_Open",
+  "Mustache",
+  "Narrow_Eyes",
+  "No_Beard",
+  "Oval_Face",
+  "Pale_Skin",
+  "Pointy_Nose",
+  "Receding_Hairline",
+  "Rosy_Cheeks",
+  "Sideburns",
+  "Smiling",
+  "Straight_Hair",
+  "Wavy_Hair",
+  "Wearing_Earrings",
+  "Wearing_Hat",
+  "Wearing_Lipstick",
+  "Wearing_Necklace",
+  "Wearing_Necktie",
+  "Young",
+)
 IDENTITIES = ("Male", "Young", "Chubby", "Pale_Skin")
-CLASSES = tuple(
-  "airplane automobile bird cat deer dog frog horse ship truck".split()
+CLASSES = (
+  "airplane",
+  "automobile",
+  "bird",
+  "cat",
+  "deer",
+  "dog",
+  "frog",
+  "horse",
+  "ship",
+  "truck",
 )
 HOSTILE = (
   "<script>alert(1)</script>",
@@ -32,6 +76,7 @@ HOSTILE = (
 )
 
 MakeRun = Callable[..., store.Run]
+GetRun = Callable[[str], store.Run]
 
 
 def _images(rng: np.random.Generator, tint: np.ndarray, size: int) -> Any:
@@ -225,6 +270,59 @@ def _facts(dataset: Dataset, members: int) -> dict[str, Any]:
     "seconds": 3812.4,
     "seconds_per_member": 3812.4 / members,
   }
+
+
+RUNS: dict[str, dict[str, Any]] = {
+  "four": {"examples": 400},
+  "one": {"examples": 200, "seeds": (3,), "name": "one seed"},
+  "no_dense": {"examples": 200, "sparsities": (0.8, 0.95), "bare": True},
+  "dense_only": {"examples": 200, "sparsities": (0.0,), "names": CELEBA[:6]},
+  "no_identities": {"examples": 200, "identities": (), "finished": 11},
+  "classes": {
+    "examples": 300,
+    "names": CLASSES,
+    "identities": ("Night", "Indoor"),
+    "multiclass": True,
+  },
+  "two_pruners": {
+    "examples": 200,
+    "pruners": ("gmp", "random"),
+    "seeds": range(6),
+    "names": CELEBA[:8],
+    "identities": ("Night",),
+  },
+  "hostile": {
+    "examples": 200,
+    "name": "<img src=x onerror=\"alert(2)\"> & 'more'",
+    "names": HOSTILE,
+    "identities": HOSTILE[:2],
+    "facts": {"versions": {"<b>jax</b>": "</style><script>alert(3)</script>"}},
+  },
+}
+
+
+@pytest.fixture(scope="session")
+def runs(
+  tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], store.Run]:
+  """The runs of `RUNS` by name, each built when first asked for."""
+
+  @functools.cache
+  def get(name: str) -> store.Run:
+    return build(tmp_path_factory.mktemp(name), **RUNS[name])
+
+  return get
+
+
+@pytest.fixture(scope="session")
+def page(runs: GetRun) -> Callable[[str], str]:
+  """The reports of `RUNS` by name, as text."""
+
+  @functools.cache
+  def get(name: str) -> str:
+    return write_report(runs(name)).read_text(encoding="utf-8")
+
+  return get
 
 
 @pytest.fixture(scope="session")

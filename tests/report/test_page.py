@@ -1,0 +1,244 @@
+"""The page: whole, harmless, self-contained, the same every time."""
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+import re
+
+import numpy as np
+import pytest
+
+from prunebias_jax import InputError, store
+from prunebias_jax.report import write_report
+
+NAMES = (
+  "four",
+  "one",
+  "no_dense",
+  "dense_only",
+  "no_identities",
+  "classes",
+  "two_pruners",
+  "hostile",
+)
+VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
+Page = Callable[[str], str]
+
+
+class _Parsed(HTMLParser):
+  """Elements, text and what does not close."""
+
+  def __init__(self, text: str) -> None:
+    super().__init__()
+    self.elements: list[tuple[str, dict[str, str | None]]] = []
+    self.words: list[str] = []
+    self.open: list[str] = []
+    self.wrong: list[str] = []
+    self.feed(text)
+    self.close()
+    self.wrong += self.open
+
+  def handle_starttag(
+    self, tag: str, attrs: list[tuple[str, str | None]]
+  ) -> None:
+    self.elements.append((tag, dict(attrs)))
+    if tag not in VOID:
+      self.open.append(tag)
+
+  def handle_startendtag(
+    self, tag: str, attrs: list[tuple[str, str | None]]
+  ) -> None:
+    self.elements.append((tag, dict(attrs)))
+
+  def handle_endtag(self, tag: str) -> None:
+    if not self.open or self.open.pop() != tag:
+      self.wrong.append(tag)
+
+  def handle_data(self, data: str) -> None:
+    self.words.append(data)
+
+  @property
+  def text(self) -> str:
+    return " ".join(" ".join(self.words).split())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_kind_of_run_renders_well_formed(page: Page, name: str) -> None:
+  parsed = _Parsed(page(name))
+  assert parsed.wrong == []
+  tags = [tag for tag, _ in parsed.elements]
+  assert tags.count("h1") == 1
+  assert tags.count("figure") == tags.count("figcaption") == 6
+  assert len(page(name).encode()) < 10e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_loaded_and_nothing_runs(page: Page, name: str) -> None:
+  for tag, attributes in _Parsed(page(name)).elements:
+    assert tag not in ("script", "link", "iframe", "object", "base", "embed")
+    for key, value in attributes.items():
+      assert not key.startswith("on")
+      if key in ("src", "href", "xlink:href", "srcset", "action"):
+        assert value is not None
+        assert value.startswith(("#", "data:image/png;base64,"))
+  style = page(name).split("</style>")[0]
+  assert "url(" not in style
+  assert "@import" not in style
+  assert "http://" not in page(name)
+  assert "https://" not in page(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_are_distinct_and_references_are_met(page: Page, name: str) -> None:
+  elements = _Parsed(page(name)).elements
+  ids = [one["id"] for _, one in elements if "id" in one]
+  assert len(ids) == len(set(ids))
+  wanted = {
+    value[1:]
+    for _, attributes in elements
+    for key, value in attributes.items()
+    if key in ("href", "xlink:href") and value
+  }
+  wanted |= set(re.findall(r"url\(#([^)]+)\)", page(name)))
+  assert wanted <= set(ids)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_drawing_and_image_has_its_words(page: Page, name: str) -> None:
+  elements = _Parsed(page(name)).elements
+  drawings = [one for tag, one in elements if tag == "svg"]
+  assert drawings
+  for one in drawings:
+    assert one["role"] == "img"
+    assert len(one["aria-label"] or "") > 40
+  for tag, one in elements:
+    if tag == "img":
+      assert one["alt"]
+
+
+@pytest.mark.parametrize("name", ["four", "hostile"])
+def test_two_writes_give_the_same_bytes(
+  runs: Callable[[str], store.Run], page: Page, name: str
+) -> None:
+  first = page(name)
+  folder = runs(name).path / "report"
+  figures = {one.name: one.read_bytes() for one in folder.iterdir()}
+  again = write_report(runs(name))
+  assert again.read_text(encoding="utf-8") == first
+  assert {one.name: one.read_bytes() for one in folder.iterdir()} == figures
+
+
+def test_hostile_names_are_shown_and_do_nothing(page: Page) -> None:
+  parsed = _Parsed(page("hostile"))
+  assert "<script>alert(1)</script>" in parsed.text
+  assert "<img src=x onerror=\"alert(2)\"> & 'more'" in parsed.text
+  assert "</style><script>alert(3)</script>" in parsed.text
+  assert "$\\frac{1}{0}$ {{ 7*7 }}" in parsed.text
+  assert "Ünïcode 顔" in parsed.text
+  assert not [tag for tag, _ in parsed.elements if tag in ("script", "b")]
+
+
+def test_four_seeds_name_the_tests_that_are_not_available(page: Page) -> None:
+  text = _Parsed(page("four")).text
+  assert "Sign-flip and Wilcoxon tests are not available" in text
+  assert "K >= 6" in text
+
+
+def test_six_seeds_have_them(page: Page) -> None:
+  text = _Parsed(page("two_pruners")).text
+  assert "Sign-flip and Wilcoxon tests are not available" not in text
+  assert "random" in text
+
+
+def test_one_seed_says_that_there_is_no_interval(page: Page) -> None:
+  text = _Parsed(page("one")).text
+  assert "are not available there" in text
+  assert "with one seed there is no interval" in text
+  assert "nan" not in text.lower().split()
+
+
+def test_without_dense_the_comparison_says_why_it_is_missing(
+  page: Page,
+) -> None:
+  text = _Parsed(page("no_dense")).text
+  assert text.count("Not available: the run has no dense members") == 3
+  assert "not recorded" in text
+
+
+def test_without_pruned_members_it_says_so(page: Page) -> None:
+  text = _Parsed(page("dense_only")).text
+  assert "Not available: the run has no pruned members" in text
+
+
+def test_without_identities_every_place_says_why(page: Page) -> None:
+  text = _Parsed(page("no_identities")).text
+  assert text.count("Not available: the run has no identity attributes") == 4
+
+
+def test_an_unfinished_run_says_what_is_missing(page: Page) -> None:
+  text = _Parsed(page("no_identities")).text
+  assert "This run is not finished: 11 of 16 members are done" in text
+  assert "dense, sparsity 0, seed 3" in text
+  assert "not finished" not in _Parsed(page("four")).text
+
+
+def test_exclusive_classes_have_no_interdependence(page: Page) -> None:
+  text = _Parsed(page("classes")).text
+  assert "Not available: interdependence is defined between attributes" in text
+  assert "10 exclusive classes" in text
+
+
+def test_a_mean_that_leaves_attributes_out_says_so_in_its_row(
+  page: Page,
+) -> None:
+  text = _Parsed(page("hostile")).text
+  assert "points difference: mean over 3 of 4 attributes" in text
+  assert "Means over those of the 4 attributes that have a value" in text
+
+
+def test_facts_and_config_are_told(page: Page) -> None:
+  text = _Parsed(page("four")).text
+  for words in (
+    "16 networks (cnn, 62,184 parameters, 61,000 of them prunable)",
+    "1 h 4 min (3,812 s)",
+    "4 min (238 s)",
+    "60,390 99.000 %",
+    "train.learning_rate 0.1",
+    "jax 0.10.0",
+    "2 × cpu",
+  ):
+    assert words in text
+
+
+def test_sample_images_are_shown(page: Page) -> None:
+  images = [one for tag, one in _Parsed(page("four")).elements if tag == "img"]
+  assert len(images) == store.SAMPLES
+  assert (images[0]["alt"] or "").startswith("Test image test-00000: ")
+
+
+def test_a_newer_member_makes_the_analysis_old(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(names=("A", "B"), identities=(), examples=60, finished=15)
+  assert "older than the run" not in write_report(run).read_text()
+  logits = np.zeros((60, 2), np.float32)
+  run.write_member(15, {"valid": logits, "test": logits})
+  assert "it covers 15 of 16" in write_report(run).read_text()
+
+
+def test_a_run_that_was_not_analysed_is_refused(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(names=("A",), examples=60, analysed=False)
+  with pytest.raises(InputError, match="prunebias analyze"):
+    write_report(run)
+  assert not (run.path / "report.html").exists()
+
+
+def test_another_directory_takes_the_report(
+  make_run: Callable[..., store.Run], tmp_path
+) -> None:
+  run = make_run(names=("A", "B"), identities=(), examples=60)
+  path = write_report(run, directory=tmp_path / "there")
+  assert path == tmp_path / "there" / "report.html"
+  assert not (run.path / "report.html").exists()
+  assert list((tmp_path / "there" / "report").glob("*.csv"))

@@ -14,6 +14,6 @@ def sweep() -> Sweep:
     sparsities=(0.0, 0.8, 0.95, 0.99),
     data=Data(name="digits", size=16, train=0, valid=0, test=0),
     model=Model(name="cnn"),
-    train=Train(epochs=20, batch=32, learning_rate=0.1, flip=False, crop=1),
-    pruning=Pruning(start=2, every=1, end=16),
+    train=Train(epochs=12, batch=32, learning_rate=0.1, flip=False, crop=1),
+    pruning=Pruning(start=1, every=1, end=10),
   )

@@ -14,8 +14,8 @@ def sweep() -> Sweep:
     name="faces",
     seeds=(0, 1, 2, 3),
     sparsities=(0.0, 0.8, 0.95, 0.99),
-    data=Data(name="faces", size=32, train=8000, valid=2000, test=2000),
+    data=Data(name="faces", size=32, train=6000, valid=2000, test=2000),
     model=Model(name="cnn"),
-    train=Train(epochs=10, batch=64, learning_rate=0.1),
-    pruning=Pruning(start=1, every=1, end=8),
+    train=Train(epochs=8, batch=64, learning_rate=0.4),
+    pruning=Pruning(start=1, every=1, end=7),
   )

@@ -37,12 +37,21 @@ REFUSALS = {
 class Parser(argparse.ArgumentParser):
   """An argument parser whose errors are one line."""
 
+  def known_options(self) -> list[str]:
+    """Every option of this parser and of its verbs."""
+    names = [*self._option_string_actions]
+    for action in self._actions:
+      if isinstance(action, argparse._SubParsersAction):
+        for verb in action.choices.values():
+          names.extend(verb.known_options())
+    return names
+
   def error(self, message: str) -> NoReturn:
     """Raises InputError, with the nearest option where one is unknown."""
     marker = "unrecognized arguments: "
     if message.startswith(marker):
       name = message.removeprefix(marker).split()[0]
-      known = [one for one in self._option_string_actions if one != "-h"]
+      known = [one for one in self.known_options() if one != "-h"]
       near = difflib.get_close_matches(name.split("=")[0], known, n=1)
       hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
       message = f"unknown argument {name}; {hint}"
@@ -95,15 +104,20 @@ def train(options: argparse.Namespace) -> None:
 
 def analyze(options: argparse.Namespace) -> None:
   """Computes every statistic from the stored logits."""
+  import threadpoolctl
+
   from prunebias_jax import analysis
 
   run = store.open_run(options.run_directory)
   run.verify()
   _require_members(run)
-  result = analysis.analyze(
-    {name: run.split(name) for name in ("train", "valid", "test")},
-    parity=options.parity,
-  )
+  # The matrices are small: threads of a linear algebra library that wait for
+  # each other cost up to ten times what they gain on a busy machine.
+  with threadpoolctl.threadpool_limits(1, "blas"):
+    result = analysis.analyze(
+      {name: run.split(name) for name in ("train", "valid", "test")},
+      parity=options.parity,
+    )
   result.write(run.path / "analysis")
   for note in result.notes:
     print(note)

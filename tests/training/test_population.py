@@ -175,8 +175,7 @@ def test_masks_are_exact_nested_and_leave_the_rest_alone(dataset, mode):
     for seed in range(2):
       for level, count in enumerate(counts):
         zeros = sum(
-          int((~np.asarray(x[seed, level])).sum())
-          for x in state.masks.values()
+          int((~np.asarray(x[seed, level])).sum()) for x in state.masks.values()
         )
         assert zeros == count
     for name, mask in state.masks.items():

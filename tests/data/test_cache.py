@@ -1,0 +1,56 @@
+"""The cache: built once, checked, rebuilt when damaged, never half there."""
+
+import numpy as np
+import pytest
+
+from prunebias_jax.data import cache
+
+
+@pytest.fixture(autouse=True)
+def _empty(tmp_path, monkeypatch):
+  monkeypatch.setenv("PRUNEBIAS_CACHE", str(tmp_path))
+
+
+def build(calls):
+  def make():
+    calls.append(1)
+    return {"numbers": np.arange(5), "more": np.eye(2)}
+
+  return make
+
+
+def test_built_once_for_each_key():
+  calls = []
+  for key in ({"a": 1}, {"a": 1}, {"a": 2}):
+    arrays = cache.cached("thing", key, build(calls))
+    np.testing.assert_array_equal(arrays["numbers"], np.arange(5))
+    np.testing.assert_array_equal(arrays["more"], np.eye(2))
+  assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda entry: (entry / "more.npy").write_bytes(b"x"),
+    lambda entry: (entry / "more.npy").unlink(),
+    lambda entry: (entry / cache.MANIFEST).unlink(),
+    lambda entry: (entry / cache.MANIFEST).write_text("3"),
+  ],
+)
+def test_a_damaged_entry_is_built_again(damage, tmp_path, caplog):
+  calls = []
+  cache.cached("thing", {}, build(calls))
+  damage(next(tmp_path.glob("thing-*")))
+  arrays = cache.cached("thing", {}, build(calls))
+  np.testing.assert_array_equal(arrays["more"], np.eye(2))
+  assert len(calls) == 2
+  assert "damaged" in caplog.text
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+  def fail():
+    raise RuntimeError("no")
+
+  with pytest.raises(RuntimeError):
+    cache.cached("thing", {}, fail)
+  assert not list(tmp_path.iterdir())

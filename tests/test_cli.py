@@ -1,0 +1,215 @@
+"""The command line as a user meets it: whole way, help, and bad input."""
+
+import errno
+import json
+import logging
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+from prunebias_jax import cli, store
+
+ROOT = Path(__file__).parents[1]
+TINY = """
+  --seeds 0,1 --sparsities 0,.9 --data.size 8 --data.train 200 --data.valid 40
+  --data.test 60 --model.width .25 --train.epochs 2 --train.warmup 0
+  --pruning.start 1 --pruning.end 2 --execution.devices 1
+""".split()
+DIGITS = str(ROOT / "configs/digits.py")
+
+
+@pytest.fixture(autouse=True)
+def _quiet_start(monkeypatch):
+  """The backend of the test process has started: its devices stay."""
+  monkeypatch.setattr(cli, "_use_every_core", lambda sweep: None)
+  yield
+  logging.getLogger("prunebias_jax").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  path = tmp_path_factory.mktemp("runs") / "digits"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(cli, "_use_every_core", lambda sweep: None)
+    arguments = ["train", DIGITS, "--workdir", str(path), *TINY]
+    assert cli.main(arguments) == 0
+  return path
+
+
+def refused(capsys, *arguments):
+  """The one line of a refused call."""
+  assert cli.main([str(one) for one in arguments]) == cli.BAD_INPUT
+  out, err = capsys.readouterr()
+  assert out == ""
+  lines = err.strip().splitlines()
+  assert len(lines) == 1, err
+  assert lines[0].startswith("prunebias: ")
+  return lines[0]
+
+
+def test_from_a_config_to_a_report(run, capsys):
+  assert cli.main(["analyze", str(run)]) == 0
+  out = capsys.readouterr().out
+  assert f"next: prunebias report {run}" in out
+  assert "not available" in out  # two seeds: the discrete tests
+  assert (run / "analysis/attributes.csv").exists()
+  assert cli.main(["report", str(run)]) == 0
+  assert str(run / "report.html") in capsys.readouterr().out
+  assert "<svg" in (run / "report.html").read_text()
+  assert cli.main(["inspect", str(run)]) == 0
+  out = capsys.readouterr().out
+  assert "4 of 4 done" in out
+  assert "gmp-ri, sparsity 0.9, quantization none: seeds 0, 1" in out
+
+
+def test_a_run_is_repeated_from_its_own_record(run, tmp_path, capsys):
+  again = tmp_path / "again"
+  assert cli.main(["train", f"{run}/sweep.json", "--workdir", str(again)]) == 0
+  assert "4 members" in capsys.readouterr().out
+  for split in store.EVALUATED:
+    one, two = (
+      store.open_run(path).split(split)["logits"] for path in (run, again)
+    )
+    assert (one == two).all()
+
+
+def test_one_seed_goes_on_and_says_so(tmp_path, capsys):
+  path = str(tmp_path / "run")
+  options = [*TINY, "--seeds", "5"]
+  assert cli.main(["train", DIGITS, "--workdir", path, *options]) == 0
+  assert cli.main(["analyze", path]) == 0
+  assert "one seed" in capsys.readouterr().out.lower()
+  table = (tmp_path / "run/analysis/variance.csv").read_text()
+  assert "not available: one seed" in table
+  assert cli.main(["report", path]) == 0
+  assert "not available" in (tmp_path / "run/report.html").read_text()
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys):
+  workdir = tmp_path / "run"
+  arguments = ["train", DIGITS, "--workdir", str(workdir), "--dry-run", *TINY]
+  assert cli.main(arguments) == 0
+  out = capsys.readouterr().out
+  for word in ("members", "memory", "disk", "time"):
+    assert word in out
+  assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["--train.epochs", "x"], "--train.epochs: invalid int value: 'x'"),
+    (["--train.flip", "maybe"], "invalid bool value: 'maybe'"),
+    (["--seeds", "1,a"], "invalid list of int value"),
+    (["--train.epoch", "3"], "unknown argument --train.epoch; did you mean "),
+    (["--seeds", "1,1"], "sweep.seeds holds 1 more than once"),
+    (["--seeds", ""], "sweep.seeds is empty"),
+    (["--sparsities", "0,1"], "sweep.sparsities is 1.0; accepted: [0, 1)"),
+    (["--pruning.end", "1"], "pruning.end is 1, not after"),
+    (["--pruning.end", "90"], "after the training"),
+    (["--train.batch", "5000"], "train.batch is 5000; accepted: up to"),
+    (["--data.name", "nope"], "unknown data set 'nope'; accepted: digits"),
+    (["--model.name", "vgg"], "model.name is 'vgg'; accepted: cnn, resnet18"),
+    (["--data.identities", "Male"], "unknown identity 'Male'"),
+    (["--execution.platform", "gpu"], "no such device is here"),
+  ],
+)
+def test_bad_settings(capsys, tmp_path, arguments, message):
+  workdir = tmp_path / "run"
+  line = refused(
+    capsys, "train", DIGITS, "--workdir", workdir, *TINY, *arguments
+  )
+  assert message in line
+  assert not (workdir / store.SWEEP).exists()
+
+
+def test_train_needs_a_workdir_and_a_config(capsys, tmp_path):
+  assert "--workdir" in refused(capsys, "train", DIGITS)
+  assert "not found" in refused(
+    capsys, "train", tmp_path / "no.py", "--workdir", tmp_path
+  )
+  assert "CONFIG" in refused(capsys, "train")
+  assert "invalid choice: 'trian'" in refused(capsys, "trian")
+  assert "VERB" in refused(capsys)
+
+
+@pytest.mark.parametrize("verb", ["analyze", "report", "inspect"])
+def test_a_directory_without_a_run(capsys, tmp_path, verb):
+  assert "holds no run" in refused(capsys, verb, tmp_path)
+
+
+def test_another_run_in_the_workdir(capsys, run):
+  line = refused(
+    capsys, "train", DIGITS, "--workdir", run, *TINY, "--train.epochs", "3"
+  )
+  assert "holds a different run: train.epochs is 2 there and 3 here" in line
+
+
+def test_analyze_names_a_damaged_member_and_keeps_the_tables(capsys, tmp_path):
+  path = tmp_path / "run"
+  assert cli.main(["train", DIGITS, "--workdir", str(path), *TINY]) == 0
+  assert cli.main(["analyze", str(path)]) == 0
+  before = (path / "analysis/attributes.csv").read_bytes()
+  chunk = path / "logits.zarr/test/logits/c/3/0/0"
+  chunk.write_bytes(chunk.read_bytes()[:-4])
+  capsys.readouterr()
+  assert "gmp-ri, sparsity 0.9, seed 1" in refused(capsys, "analyze", path)
+  assert (path / "analysis/attributes.csv").read_bytes() == before
+
+
+def test_report_before_analyze(capsys, tmp_path):
+  path = tmp_path / "run"
+  assert cli.main(["train", DIGITS, "--workdir", str(path), *TINY]) == 0
+  capsys.readouterr()
+  assert f"prunebias analyze {path}" in refused(capsys, "report", path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_what_the_machine_refuses_is_one_line(capsys, monkeypatch, run, code):
+  def full(*_):
+    raise OSError(code, os.strerror(code), str(run / "x"))
+
+  monkeypatch.setattr(store.Run, "verify", full)
+  line = refused(capsys, "analyze", run)
+  assert os.strerror(code) in line
+  assert str(run / "x") in line
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, run):
+  def bug(*_):
+    raise ZeroDivisionError
+
+  monkeypatch.setattr(store.Run, "verify", bug)
+  with pytest.raises(ZeroDivisionError):
+    cli.main(["analyze", str(run)])
+
+
+def test_help_lists_every_setting(capsys):
+  with pytest.raises(SystemExit) as caught:
+    cli.main(["train", "--help"])
+  assert caught.value.code == 0
+  out = capsys.readouterr().out
+  for leaf in cli.Sweep().leaves():
+    assert f"--{leaf.path} " in out
+
+
+def test_the_module_is_the_command(tmp_path):
+  """In a process of its own: one line, status 2, no traceback."""
+  done = subprocess.run(
+    [sys.executable, "-m", "prunebias_jax", "inspect", str(tmp_path)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == cli.BAD_INPUT
+  assert done.stderr.count("\n") == 1
+  assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.py")), ids=str)
+def test_every_config_is_valid(path):
+  sweep = cli.load_config(path)
+  assert json.loads(json.dumps(sweep.to_dict())) == sweep.to_dict()

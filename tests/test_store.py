@@ -1,0 +1,186 @@
+"""The run directory: written whole, read back, tampering told."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prunebias_jax import store
+from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.errors import InputError
+
+MEMBERS = pd.DataFrame(
+  {
+    "pruner": ["dense", "gmp-ri", "gmp-ri"],
+    "sparsity": [0.0, 0.8, 0.95],
+    "quantization": "none",
+    "seed": [3, 3, 3],
+  }
+)
+
+
+def logits_of(index):
+  rng = np.random.default_rng(index)
+  return {
+    "valid": rng.normal(size=(10, 3)).astype(np.float32),
+    "test": rng.normal(size=(12, 3)).astype(np.float32),
+  }
+
+
+@pytest.fixture
+def run(tmp_path, dataset):
+  facts = {"sweep": {"name": "tiny"}}
+  made = store.create(
+    tmp_path / "run", facts=facts, members=MEMBERS, dataset=dataset
+  )
+  for index in (0, 2):
+    made.write_member(index, logits_of(index))
+  return made
+
+
+def test_what_is_written_is_read(run, dataset):
+  again = store.open_run(run.path)
+  assert again.task == "multilabel"
+  members = again.members()
+  assert members["done"].tolist() == [True, False, True]
+  pd.testing.assert_frame_equal(
+    members.drop(columns="done"), MEMBERS, check_names=False, check_dtype=False
+  )
+  again.verify()
+  test = again.split("test")
+  assert test.sizes == {
+    "member": 2,
+    "example": 12,
+    "attribute": 3,
+    "identity": 1,
+  }
+  assert test["sparsity"].values.tolist() == [0.0, 0.95]
+  assert test["logits"].dtype == np.float32
+  np.testing.assert_array_equal(
+    test["logits"], [logits_of(0)["test"], logits_of(2)["test"]]
+  )
+  assert test["example"].values.tolist() == dataset.splits["test"].ids.tolist()
+  np.testing.assert_array_equal(test["labels"], dataset.splits["test"].labels)
+  np.testing.assert_array_equal(
+    test["truth_margin"], dataset.splits["test"].truth["margin"]
+  )
+  train = again.split("train")
+  assert "logits" not in train
+  np.testing.assert_array_equal(
+    train["identities"][:, 0], dataset.splits["train"].labels[:, 2]
+  )
+  np.testing.assert_array_equal(
+    again.samples(), dataset.splits["test"].images[: store.SAMPLES]
+  )
+
+
+def test_each_member_is_one_uncompressed_chunk(run):
+  chunks = sorted((run.path / store.LOGITS / "test/logits/c").rglob("0"))
+  sizes = [chunk.stat().st_size for chunk in chunks if chunk.is_file()]
+  assert sizes == [12 * 3 * 4] * 2
+
+
+def chunk_of(run, index, split="test"):
+  return run.path / store.LOGITS / split / "logits/c" / str(index) / "0/0"
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda path: path.write_bytes(path.read_bytes()[:-8]),
+    lambda path: path.write_bytes(b"\0" * 4 + path.read_bytes()[4:]),
+    lambda path: path.unlink(),
+  ],
+  ids=["truncated", "altered", "removed"],
+)
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_damaged_logits_name_the_member(run, damage, split):
+  damage(chunk_of(run, 2, split))
+  with pytest.raises(
+    InputError, match=rf"gmp-ri, sparsity 0.95, seed 3: its {split} logits"
+  ) as caught:
+    run.verify()
+  assert "\n" not in str(caught.value)
+
+
+def test_altered_labels_are_told(run):
+  path = run.path / store.LOGITS / "test/labels/c/0/0"
+  path.write_bytes(path.read_bytes()[::-1])
+  with pytest.raises(InputError, match="labels of the test split"):
+    run.split("test")
+
+
+def test_a_missing_group_is_one_line(run):
+  shutil.rmtree(run.path / store.LOGITS / "members")
+  with pytest.raises(InputError, match="cannot read members"):
+    run.members()
+
+
+def test_a_directory_without_a_run(tmp_path):
+  with pytest.raises(InputError, match=r"no run \(sweep\.json not found\)"):
+    store.open_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 99}'])
+def test_a_broken_sweep_file(tmp_path, text):
+  (tmp_path / store.SWEEP).write_text(text)
+  with pytest.raises(InputError, match=r"sweep\.json"):
+    store.open_run(tmp_path)
+
+
+def test_a_killed_creation_leaves_no_run_and_no_obstacle(run, dataset):
+  (run.path / store.SWEEP).unlink()
+  with pytest.raises(InputError):
+    store.open_run(run.path)
+  again = store.create(run.path, facts={}, members=MEMBERS, dataset=dataset)
+  assert not again.members()["done"].any()
+
+
+def test_one_process_at_a_time(tmp_path):
+  with (
+    store.locked(tmp_path),
+    pytest.raises(InputError, match="in use by another process"),
+    store.locked(tmp_path),
+  ):
+    pass
+  with store.locked(tmp_path):
+    pass
+
+
+def test_facts_are_replaced_whole(run):
+  assert run.update_facts(seconds=3.5).facts["seconds"] == 3.5
+  facts = json.loads((run.path / store.SWEEP).read_text())
+  assert facts["sweep"] == {"name": "tiny"}
+  assert not list(run.path.glob(".*.partial"))
+
+
+def test_the_metrics_log_keeps_the_last_of_a_repeated_epoch(run):
+  key = MEMBERS.iloc[0].to_dict()
+  key["seed"] = 3
+  run.log(iter([{**key, "epoch": 1, "loss": 2.0}]))
+  run.log(iter([{**key, "epoch": 1, "loss": 1.0}]))
+  assert run.metrics()["loss"].tolist() == [1.0]
+
+
+def test_multiclass_stores_class_ids(tmp_path, dataset):
+  splits = {
+    name: dataclasses.replace(
+      split, labels=split.labels[:, 0].astype(np.int32), truth={}
+    )
+    for name, split in dataset.splits.items()
+  }
+  classes = Dataset(
+    name="classes",
+    task="multiclass",
+    names=("zero", "one"),
+    identity_names=("C",),
+    splits=splits,
+  )
+  made = store.create(tmp_path, facts={}, members=MEMBERS, dataset=classes)
+  made.write_member(1, {"valid": np.zeros((10, 2)), "test": np.ones((12, 2))})
+  test = made.split("test")
+  assert test["logits"].dims == ("member", "example", "class")
+  assert test["labels"].dims == ("example",)

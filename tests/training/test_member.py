@@ -1,0 +1,162 @@
+"""One model's functions against optax, by hand and by definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from prunebias_jax import models
+from prunebias_jax.config import Model, Train
+from prunebias_jax.pruning.masks import apply_masks, prunable
+from prunebias_jax.training import member
+from prunebias_jax.training.randomness import (
+  Purpose,
+  augment_key,
+  epoch_order,
+  purpose_key,
+)
+
+
+def recipe_of(**changes):
+  model = models.build(
+    Model(name="cnn", width=0.25), outputs=3, lowering="plain"
+  )
+  config = Train(epochs=4, **{"warmup": 0.0, **changes})
+  return member.make_recipe(
+    config, model=model, task="multilabel", steps_per_epoch=5
+  )
+
+
+@pytest.fixture
+def batch():
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
+  return images, rng.integers(0, 2, (6, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_steps_equal_those_of_the_optax_optimizer(optimizer, decay, batch):
+  recipe = recipe_of(
+    optimizer=optimizer,
+    weight_decay=decay,
+    schedule="constant",
+    learning_rate=0.05,
+  )
+  reference = (
+    optax.chain(optax.add_decayed_weights(decay), optax.sgd(0.05, 0.9))
+    if optimizer == "sgd"
+    else optax.adamw(0.05, weight_decay=decay)
+  )
+  state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
+  params, stats = state.params, state.batch_stats
+  moments = reference.init(params)
+  images, labels = batch
+
+  def loss_of(params, stats):
+    logits, updated = recipe.model.apply(
+      {"params": params, "batch_stats": stats},
+      images / 127.5 - 1,
+      train=True,
+      mutable=["batch_stats"],
+    )
+    losses = optax.sigmoid_binary_cross_entropy(logits, labels)
+    return losses.mean(), updated["batch_stats"]
+
+  for step in range(3):
+    state, progress = member.train_step(recipe, state, images, labels, step)
+    (loss, stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(
+      params, stats
+    )
+    updates, moments = reference.update(gradient, moments, params)
+    params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(progress.loss, loss, rtol=1e-4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4),
+    state.params,
+    params,
+  )
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+  recipe = recipe_of(warmup=2.0, learning_rate=1.0)
+  rates = [float(recipe.learning_rate(step)) for step in range(21)]
+  np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10, rtol=1e-6)
+  assert all(np.diff(rates[10:]) < 0)
+  np.testing.assert_allclose(rates[15], 0.5, atol=1e-6)
+  np.testing.assert_allclose(rates[20], 0, atol=1e-6)
+
+
+def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
+  recipe = recipe_of(weight_decay=0.1)
+  state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
+  state = member.prune(state, jnp.int32(200))
+  for step in range(3):
+    state, _ = member.train_step(recipe, state, *batch, step)
+    zeros = sum(
+      int((np.asarray(x) == 0).sum()) for x in prunable(state.params).values()
+    )
+    assert zeros == 200
+    assert any(
+      np.asarray(x).any()
+      for x in jax.tree.leaves(
+        apply_masks(
+          state.momenta[1].trace, jax.tree.map(jnp.invert, state.masks)
+        )
+      )
+    )
+
+
+def test_train_steps_is_train_step_repeated(batch):
+  recipe = recipe_of()
+  state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
+  images, labels = (np.stack([x, x[::-1], x]) for x in batch)
+  many, progress = member.train_steps(
+    recipe, state, images, labels, jnp.int32(4), jnp.int32(2)
+  )
+  total = 0.0
+  for index in range(2):
+    state, one = member.train_step(
+      recipe, state, images[index], labels[index], 4 + index
+    )
+    total += float(one.loss)
+  np.testing.assert_allclose(progress.loss, total, rtol=1e-5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+    many.params,
+    state.params,
+  )
+
+
+def test_loss_and_accuracy_by_definition():
+  logits = jnp.array([[2.0, -1.0], [0.5, 3.0]])
+  loss, accuracy = member.loss_and_accuracy(
+    "multilabel", logits, jnp.array([[1, 0], [0, 1]])
+  )
+  p = 1 / (1 + np.exp(-np.asarray(logits)))
+  y = np.array([[1, 0], [0, 1]])
+  expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  assert accuracy == 0.75
+  loss, accuracy = member.loss_and_accuracy(
+    "multiclass", logits, jnp.array([0, 0])
+  )
+  softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+  np.testing.assert_allclose(loss, -np.log(softmax[:, 0]).mean(), rtol=1e-5)
+  assert accuracy == 0.5
+
+
+def test_purposes_and_seeds_have_keys_of_their_own():
+  keys = {
+    tuple(jax.random.key_data(purpose_key(seed, purpose)).tolist())
+    for seed in range(3)
+    for purpose in Purpose
+  }
+  keys |= {
+    tuple(jax.random.key_data(augment_key(seed, step)).tolist())
+    for seed in range(3)
+    for step in range(3)
+  }
+  assert len(keys) == 9 + 9
+  assert np.any(epoch_order(0, 0, 50) != epoch_order(1, 0, 50))

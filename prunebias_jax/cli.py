@@ -21,6 +21,7 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.settings import parse, type_name
 
 BAD_INPUT = 2
+PREEMPTED = 75  # EX_TEMPFAIL: try again
 # What the machine refuses, not a bug: disk full, no permission, and the like.
 REFUSALS = {
   errno.ENOSPC,
@@ -86,14 +87,24 @@ def train(options: argparse.Namespace) -> None:
   sweep = options.sweep
   _use_every_core(sweep)
   # Imported here: reading a run needs neither flax nor optax.
-  from prunebias_jax.training import sweep as training
+  from prunebias_jax.training.chunk import PreemptedError
+  from prunebias_jax.training.estimate import estimate
+  from prunebias_jax.training.sweep import train as train_sweep
 
   if options.dry_run:
-    _print_estimate(sweep, training.estimate(sweep))
+    _print_estimate(sweep, estimate(sweep))
     return
   if options.workdir is None:
     raise InputError("train needs --workdir RUN, the directory of the run")
-  run = training.train(sweep, options.workdir)
+  try:
+    run = train_sweep(sweep, options.workdir)
+  except PreemptedError:
+    print(
+      f"prunebias: stopped by SIGTERM, a checkpoint is written; the same "
+      f"command with --workdir {options.workdir} goes on",
+      file=sys.stderr,
+    )
+    sys.exit(PREEMPTED)
   members = run.members()
   print(
     f"{len(members)} members in {run.path}, "
@@ -325,6 +336,11 @@ def _print_estimate(sweep: Sweep, estimate: Any) -> None:
     "device": estimate.device,
     "memory": f"{estimate.device_bytes / gigabyte:.2f} GB on each device",
     "disk": f"{estimate.disk_bytes / gigabyte:.2f} GB",
+    "shared": f"{estimate.trained_epochs} epochs are trained for "
+    f"{estimate.member_epochs} member epochs: levels that are still one are "
+    "trained once",
+    "chunks": f"{estimate.chunks}, one after the other",
+    "operations": f"{estimate.flops:.3g} FLOP",
     "time": f"{estimate.seconds / 3600:.2f} h of training (extrapolated from "
     f"{estimate.steps} measured steps)",
   }

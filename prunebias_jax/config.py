@@ -154,11 +154,26 @@ class Train(Part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning(Part):
-  """Gradual magnitude pruning from random initialisation (GMP-RI).
+  """When weights are pruned, by global magnitude.
 
   Masks are updated at the beginning of the epochs start, start + every, ...
   below end; sparsity follows a cubic and the last update reaches the level.
+  gmp-ri prunes while training from random initialisation. gmp-pt trains dense
+  first and prunes during `finetune`, whose epochs are then counted here.
+  one-shot trains dense, prunes once and fine-tunes.
   """
+
+  regime: str = setting(
+    "gmp-ri",
+    help="gmp-ri (prune while training), gmp-pt (train dense, then prune while "
+    "fine-tuning) or one-shot (train dense, prune at once, fine-tune)",
+    choices=lambda: ("gmp-ri", "gmp-pt", "one-shot"),
+  )
+  shared_dense_parent: bool = setting(
+    False,
+    help="gmp-pt and one-shot: all seeds start from the dense member of the "
+    "first seed, not each from its own",
+  )
 
   start: int = setting(
     2, help="epoch of the first mask update", unit="epochs", low=0
@@ -214,11 +229,50 @@ class Execution(Part):
   eval_batch: int = setting(
     250, help="examples a step when logits are made", unit="examples", low=1
   )
+  chunk: int = setting(
+    0,
+    help="members trained together; 0 is as many as fit the memory",
+    unit="members",
+    low=0,
+  )
+  keep_parameters: bool = setting(
+    True,
+    help="store every member's final parameters; without them export and a "
+    "shared dense parent are not available",
+  )
   checkpoint_minutes: float = setting(
     5.0,
     help="time between checkpoints; 0 is one at every epoch",
     unit="minutes",
     low=0,
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seeds(Part):
+  """Seeds by purpose, to study sources of variance.
+
+  A purpose without a grid follows the member's own seed. Grids are crossed with
+  each other and with `seeds`.
+  """
+
+  init: tuple[int, ...] = setting(
+    (),
+    help="seeds of the initialisation; empty follows seeds",
+    low=0,
+    below=2**32,
+  )
+  order: tuple[int, ...] = setting(
+    (),
+    help="seeds of the order of the examples; empty follows seeds",
+    low=0,
+    below=2**32,
+  )
+  augment: tuple[int, ...] = setting(
+    (),
+    help="seeds of the augmentation; empty follows seeds",
+    low=0,
+    below=2**32,
   )
 
 
@@ -241,8 +295,12 @@ class Sweep(Part):
     below=1,
   )
   data: Data = part(Data, help="the data set")
+  seed: Seeds = part(Seeds, help="seeds by purpose")
   model: Model = part(Model, help="the network")
   train: Train = part(Train, help="training")
+  finetune: Train = part(
+    Train, help="training after the dense phase (gmp-pt, one-shot)"
+  )
   pruning: Pruning = part(Pruning, help="pruning")
   execution: Execution = part(Execution, help="execution")
 
@@ -255,9 +313,35 @@ class Sweep(Part):
       double = [one for one in values if values.count(one) > 1]
       if double:
         raise InputError(f"sweep.{name} holds {double[0]!r} more than once")
+    for name in ("init", "order", "augment"):
+      values = getattr(self.seed, name)
+      double = [one for one in values if values.count(one) > 1]
+      if double:
+        raise InputError(f"seed.{name} holds {double[0]!r} more than once")
+    gridded = self.seed.init and self.seed.order and self.seed.augment
+    if gridded and len(self.seeds) > 1:
+      raise InputError(
+        f"seeds are {self.seeds}, but with a grid for every purpose they "
+        "decide nothing; accepted: one seed"
+      )
+    if self.pruning.shared_dense_parent:
+      if 0.0 not in self.sparsities or not self.execution.keep_parameters:
+        raise InputError(
+          "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
+          "execution.keep_parameters"
+        )
+      if self.pruning.regime == "gmp-ri":
+        raise InputError(
+          "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
+        )
+    scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
+    phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
-    if prunes and self.pruning.end > self.train.epochs:
+    if phase is None or not prunes:
+      return
+    epochs = getattr(self, phase).epochs
+    if self.pruning.end > epochs:
       raise InputError(
         f"pruning.end is {self.pruning.end}, after the training "
-        f"(train.epochs is {self.train.epochs})"
+        f"({phase}.epochs is {epochs})"
       )

@@ -3,7 +3,8 @@
     RUN/
       sweep.json       the resolved config, versions and facts of the run
       logits.zarr/     zarr v3, one group each:
-        members        pruner, sparsity, quantization, seed, done   [member]
+        members        pruner, sparsity, quantization, seed, seeds by purpose,
+                       done, diverged                        [member]
         train          labels, identities, truth_*           [example, ...]
         valid, test    the same, logits [member, example, attribute], digest
       metrics.jsonl    loss, accuracy and sparsity of every member and epoch
@@ -38,9 +39,12 @@ from prunebias_jax.errors import InputError
 FORMAT = 1
 SWEEP = "sweep.json"
 LOGITS = "logits.zarr"
+MEMBER_SEEDS = ("seed_init", "seed_order", "seed_augment")
 EVALUATED = ("valid", "test")
 MEMBER_KEY = ("pruner", "sparsity", "quantization", "seed")
 SAMPLES = 24
+# What zarr and its codecs raise where a file is missing, cut off or altered.
+READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 def output_dimension(task: str) -> str:
@@ -67,12 +71,20 @@ class Run:
     return self.facts["task"]
 
   def members(self) -> pd.DataFrame:
-    """The members in order: pruner, sparsity, quantization, seed, done."""
-    group = self._group("members")
-    return group.to_dataframe()[[*MEMBER_KEY, "done"]]
+    """The members in order.
+
+    Columns: pruner, sparsity, quantization, seed; seed_init, seed_order and
+    seed_augment, the seeds by purpose, where known; done (logits are stored)
+    and diverged (training met a loss that was not finite).
+    """
+    table = self._group("members").to_dataframe()
+    rest = [name for name in MEMBER_SEEDS if name in table]
+    return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
 
   def split(self, name: str) -> xr.Dataset:
-    """Labels, identities and, for valid and test, logits of finished members.
+    """Labels, identities and, for valid and test, logits of usable members.
+
+    Usable are the members that are done and have not diverged.
 
     Args:
       name: train, valid or test.
@@ -98,7 +110,8 @@ class Run:
     data = data.assign_coords(
       {key: ("member", members[key].to_numpy()) for key in MEMBER_KEY}
     )
-    return data.isel(member=np.flatnonzero(members["done"])).drop_vars("digest")
+    usable = np.flatnonzero(members["done"] & ~members["diverged"])
+    return data.isel(member=usable).drop_vars("digest")
 
   def verify(self) -> None:
     """Checks the logits of every finished member against their digests.
@@ -114,9 +127,9 @@ class Run:
         who = f"{self.path}: {member_name(members.iloc[index])}"
         try:
           logits = data["logits"].isel(member=index).to_numpy()
-        except (OSError, ValueError, RuntimeError) as error:
+        except READ_ERRORS as error:
           raise InputError(
-            f"{who}: its {name} logits cannot be read ({error}); "
+            f"{who}: its {name} logits cannot be read ({_one_line(error)}); "
             "train it again or restore the file"
           ) from error
         if not np.array_equal(_digest(logits), data["digest"][index]):
@@ -129,18 +142,27 @@ class Run:
     """The first test images: uint8 [example, height, width, channel]."""
     return self._group("samples")["images"].to_numpy()
 
-  def write_member(self, index: int, logits: Mapping[str, np.ndarray]) -> None:
+  def write_member(
+    self,
+    index: int,
+    logits: Mapping[str, np.ndarray],
+    *,
+    diverged: bool = False,
+  ) -> None:
     """Stores one member's logits by split, and marks it done.
 
     Args:
       index: the member's place on the member axis.
       logits: float32 [example, attribute] for valid and test.
+      diverged: whether training met a loss that was not finite; such a member
+        is kept out of `split`.
     """
     root = zarr.open_group(self.path / LOGITS, mode="r+")
     for name in EVALUATED:
       array = np.ascontiguousarray(logits[name], np.float32)
       _array(root, f"{name}/logits")[index] = array
       _array(root, f"{name}/digest")[index] = _digest(array)
+    _array(root, "members/diverged")[index] = diverged
     _array(root, "members/done")[index] = True
 
   def logits_of(self, index: int, split: str) -> np.ndarray:
@@ -172,13 +194,18 @@ class Run:
     return Run(self.path, merged)
 
   def _group(self, name: str) -> xr.Dataset:
+    """One group: everything but logits is read at once."""
     try:
       data = xr.open_zarr(
         self.path / LOGITS, group=name, consolidated=False, chunks=None
       )
-    except (OSError, ValueError, KeyError) as error:
+      for key in data.variables:
+        if key != "logits":
+          data[key].load()
+    except READ_ERRORS as error:
       raise InputError(
-        f"{self.path / LOGITS}: cannot read {name}: {error}"
+        f"{self.path / LOGITS}: cannot read {name} (truncated or altered): "
+        f"{_one_line(error)}"
       ) from error
     texts = {
       key: (variable.dims, np.array(variable.to_numpy().tolist(), str))
@@ -200,7 +227,8 @@ def create(
   Args:
     path: the directory; made if need be.
     facts: the config and whatever else describes the run, as JSON values.
-    members: one row a member with the columns `MEMBER_KEY`, in order.
+    members: one row a member with the columns `MEMBER_KEY`, in order, and any
+      others that tell members apart.
     dataset: labels, names, ids and sample images are taken from it.
 
   Returns:
@@ -210,15 +238,12 @@ def create(
   final, staging = path / LOGITS, path / f".{LOGITS}.partial"
   for leftover in (final, staging):
     shutil.rmtree(leftover, ignore_errors=True)
-  index = xr.Dataset(
-    {
-      **{
-        key: ("member", _stored(members[key].to_numpy())) for key in MEMBER_KEY
-      },
-      "done": ("member", np.zeros(len(members), bool)),
-    }
-  )
-  _write(index, staging, "members", {"done": {"chunks": (1,)}})
+  nobody = np.zeros(len(members), bool)
+  columns = {key: _stored(members[key].to_numpy()) for key in members}
+  columns |= {"done": nobody, "diverged": nobody}
+  index = xr.Dataset({key: ("member", one) for key, one in columns.items()})
+  flags = {"done": {"chunks": (1,)}, "diverged": {"chunks": (1,)}}
+  _write(index, staging, "members", flags)
   for name in SPLITS:
     data = _labelled(dataset, name)
     encoding: dict[str, dict[str, Any]] = {}
@@ -342,6 +367,10 @@ def _write(
     # The default writes no chunk that holds only fill values.
     write_empty_chunks=False,
   )
+
+
+def _one_line(error: BaseException) -> str:
+  return " ".join(str(error).split()) or type(error).__name__
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array:

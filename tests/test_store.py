@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 
 from prunebias_jax import store
 from prunebias_jax.data.dataset import Dataset
@@ -107,10 +108,21 @@ def test_damaged_logits_name_the_member(run, damage, split):
 
 
 def test_altered_labels_are_told(run):
-  path = run.path / store.LOGITS / "test/labels/c/0/0"
-  path.write_bytes(path.read_bytes()[::-1])
+  labels = zarr.open_array(run.path / store.LOGITS / "test/labels", mode="r+")
+  labels[0, 0] = 1 - labels[0, 0]
   with pytest.raises(InputError, match="labels of the test split"):
     run.split("test")
+
+
+@pytest.mark.parametrize(
+  "name", ["labels/c/0/0", "zarr.json", "labels/zarr.json"]
+)
+def test_unreadable_files_are_one_line(run, name):
+  path = run.path / store.LOGITS / "test" / name
+  path.write_bytes(path.read_bytes()[:-5])
+  with pytest.raises(InputError, match="cannot read test") as caught:
+    run.split("test")
+  assert "\n" not in str(caught.value)
 
 
 def test_a_missing_group_is_one_line(run):

@@ -1,24 +1,39 @@
-"""Checkpoints of a population, so that a killed run goes on where it was.
+"""Checkpoints of a chunk, so that a killed run goes on where it was.
 
-A checkpoint holds the state of all members after an epoch, [seed, level, ...]
-without padding, so that it can be restored on another number of devices. orbax
-lists a checkpoint only once it is complete; what a kill leaves is ignored.
+A checkpoint holds the state of the members after a step, [seed, branch, ...]
+without padding, so that it can be restored on another number of devices, and
+the sums of the epoch at hand. orbax lists a checkpoint only once it is
+complete; what a kill leaves is ignored.
 """
 
+from collections.abc import Callable, Iterator
+import logging
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint.experimental.v1 as ocp
 
-from prunebias_jax.training.member import Member
-from prunebias_jax.training.population import MEMBERS, Population
+from prunebias_jax.training.member import Member, Progress
+
+log = logging.getLogger(__name__)
+
+
+class Snapshot(NamedTuple):
+  """What a resume needs.
+
+  Attributes:
+    state: members [seed, branch, ...].
+    sums: loss and accuracy [seed, branch] summed over the epoch so far.
+  """
+
+  state: Member
+  sums: Progress
 
 
 class Checkpoints:
-  """The checkpoints of a run; numbers are epochs done.
+  """The checkpoints of a chunk, by steps done.
 
   Use as a context: leaving it waits for a save in progress.
   """
@@ -35,41 +50,47 @@ class Checkpoints:
   def __exit__(self, *_: object) -> None:
     self._checkpointer.close()
 
-  def latest(self) -> int | None:
-    """Epochs done in the newest complete checkpoint, None if there is none."""
-    newest = self._checkpointer.latest
-    return None if newest is None else newest.step
-
-  def save(self, epochs: int, population: Population, state: Member) -> None:
-    """Starts writing a checkpoint; waits for one still being written."""
-    seeds, levels = len(population.seeds), population.levels
-    if population.padded != (seeds, levels):
-      state = jax.tree.map(lambda x: x[:seeds, :levels], state)
+  def save(self, step: int, snapshot: Snapshot) -> None:
+    """Writes a checkpoint, in the background where that is safe."""
     self._checkpointer.wait()
-    self._checkpointer.save_async(epochs, state, force=True)
+    platform = next(iter(snapshot.sums.loss.devices())).platform
+    # On an accelerator the arrays are copied to the host before the call
+    # returns. On the CPU they would be read while training uses them up.
+    background = platform != "cpu"
+    write = (
+      self._checkpointer.save_async if background else (self._checkpointer.save)
+    )
+    write(step, snapshot, force=True, overwrite=True)
 
-  def restore(
-    self, epochs: int, population: Population, like: Member
-  ) -> Member:
-    """The state of a checkpoint, on the devices of the population.
+  def newest(
+    self, like: Callable[[int], Snapshot]
+  ) -> tuple[int, Snapshot] | None:
+    """The newest checkpoint that can be read, as arrays on the host.
 
     Args:
-      epochs: which checkpoint.
-      population: where its arrays go.
-      like: a state of the same population, for shapes and types.
+      like: gives shapes and types of the snapshot at a step.
+
+    Returns:
+      The step and its snapshot; None where there is none. A checkpoint that
+      cannot be read is reported, and the one before is taken.
     """
-    seeds, levels = len(population.seeds), population.levels
-    wanted = jax.tree.map(
-      lambda x: np.empty((seeds, levels, *x.shape[2:]), x.dtype), like
-    )
-    found = self._checkpointer.load(epochs, wanted)
-    padding = [
-      (0, padded - size)
-      for padded, size in zip(population.padded, (seeds, levels), strict=True)
-    ]
+    for step in self._steps():
+      wanted = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like(step))
+      try:
+        return step, self._checkpointer.load(step, wanted)
+      except Exception as error:
+        # Whatever a damaged file makes orbax and its codecs raise.
+        log.warning(
+          "the checkpoint of step %d cannot be read (%s: %s); going back to "
+          "the one before",
+          step,
+          type(error).__name__,
+          " ".join(str(error).split())[:200],
+        )
+        self._checkpointer.delete(step)
+    return None
 
-    def padded(x: np.ndarray) -> jax.Array:
-      around = [*padding, *[(0, 0)] * (x.ndim - 2)]
-      return jnp.asarray(np.pad(x, around, mode="edge"))
-
-    return population.place(jax.tree.map(padded, found), MEMBERS)
+  def _steps(self) -> Iterator[int]:
+    """Steps of the complete checkpoints, the newest first."""
+    found = [one.step for one in self._checkpointer.checkpoints]
+    return iter(sorted(found, reverse=True))

@@ -1,10 +1,13 @@
-"""From a config and a data set to a population on devices."""
+"""From a config and a data set to populations on devices."""
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 import logging
 import os
+from typing import Self
 
+import flax.linen as nn
 import jax
 import numpy as np
 
@@ -16,6 +19,7 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.models.conv import default_lowering
 from prunebias_jax.pruning.masks import count_prunable
 from prunebias_jax.training import member
+from prunebias_jax.training.plan import Phase
 from prunebias_jax.training.population import (
   SHARED,
   Population,
@@ -25,94 +29,142 @@ from prunebias_jax.training.population import (
 
 log = logging.getLogger(__name__)
 
+EVALUATED = ("valid", "test")
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Engine:
-  """A population with its data on the devices.
+  """What all populations of a run share: data, model, devices.
 
   Attributes:
-    population: the members and their compiled functions.
-    train: the training split.
-    evaluated: images of valid and test, uint8 [step, batch, y, x, channel],
-      the last batch filled up with zeros.
-    examples: number of examples of valid and test.
-    steps_per_epoch: whole batches in the training split.
-    parameters: number of parameters of one member.
-    prunable: how many of them can be pruned.
+    sweep: the config.
+    dataset: the data on the host.
+    devices: where populations go.
+    mode: how members share a device, "map" or "vmap".
     lowering: how convolutions are written.
   """
 
-  population: Population
-  train: TrainData
-  evaluated: dict[str, jax.Array]
-  examples: dict[str, int]
-  steps_per_epoch: int
-  parameters: int
-  prunable: int
+  sweep: Sweep
+  dataset: Dataset
+  devices: Sequence[jax.Device]
+  mode: str
   lowering: str
 
+  @classmethod
+  def build(cls, sweep: Sweep, dataset: Dataset) -> Self:
+    """Chooses devices and how they are used.
 
-def build_engine(sweep: Sweep, dataset: Dataset) -> Engine:
-  """Makes the population of a config and puts the data on its devices.
-
-  Raises:
-    InputError: a batch larger than the training split, or devices that are
-      not there.
-  """
-  split = dataset.splits["train"]
-  steps_per_epoch = len(split) // sweep.train.batch
-  if steps_per_epoch == 0:
-    raise InputError(
-      f"train.batch is {sweep.train.batch}; accepted: up to the "
-      f"{len(split)} examples of the training split"
+    Raises:
+      InputError: a batch larger than the training split, or devices that are
+        not there.
+    """
+    examples = len(dataset.splits["train"])
+    if examples < sweep.train.batch or examples < sweep.finetune.batch:
+      name = "train" if examples < sweep.train.batch else "finetune"
+      raise InputError(
+        f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
+        f"{examples} examples of the training split"
+      )
+    devices = choose_devices(sweep.execution)
+    platform = devices[0].platform
+    return cls(
+      sweep=sweep,
+      dataset=dataset,
+      devices=devices,
+      mode=member_mode(sweep.execution.mode, platform),
+      lowering=default_lowering(platform),
     )
-  devices = choose_devices(sweep.execution)
-  platform = devices[0].platform
-  lowering = default_lowering(platform)
-  model = models.build(
-    sweep.model, outputs=len(dataset.names), lowering=lowering
-  )
-  recipe = member.make_recipe(
-    sweep.train,
-    model=model,
-    task=dataset.task,
-    steps_per_epoch=steps_per_epoch,
-  )
-  seeds, levels = len(sweep.seeds), len(sweep.sparsities)
-  population = Population(
-    recipe=recipe,
-    augment=Augment(flip=sweep.train.flip, crop=sweep.train.crop),
-    image_shape=dataset.image_shape,
-    examples=len(split),
-    batch=sweep.train.batch,
-    dispatch=min(sweep.execution.steps_per_dispatch, steps_per_epoch),
-    seeds=np.array(sweep.seeds, np.uint32),
-    levels=levels,
-    mode=member_mode(sweep.execution.mode, platform),
-    mesh=make_mesh(devices, seeds, levels),
-  )
-  params = jax.eval_shape(
-    lambda seed: member.init(recipe, seed, dataset.image_shape), np.uint32(0)
-  ).params
-  return Engine(
-    population=population,
-    train=TrainData(
+
+  @functools.cached_property
+  def model(self) -> nn.Module:
+    """The network."""
+    return models.build(
+      self.sweep.model,
+      outputs=len(self.dataset.names),
+      lowering=self.lowering,
+    )
+
+  @functools.cached_property
+  def _shapes(self) -> member.Member:
+    """Shapes of one member's arrays."""
+    recipe = self.recipe(Phase(name="train", config=self.sweep.train))
+    return jax.eval_shape(
+      lambda seed: member.init(recipe, seed, self.dataset.image_shape),
+      np.uint32(0),
+    )
+
+  @property
+  def parameters(self) -> int:
+    """Number of parameters of one member."""
+    return sum(x.size for x in jax.tree.leaves(self._shapes.params))
+
+  @property
+  def prunable(self) -> int:
+    """Number of prunable weights of one member."""
+    return count_prunable(self._shapes.params)
+
+  def steps_per_epoch(self, phase: Phase) -> int:
+    """Whole batches in the training split."""
+    return len(self.dataset.splits["train"]) // phase.config.batch
+
+  def first_step(self, phase: Phase) -> int:
+    """Steps of the phases before this one."""
+    before = len(self.dataset.splits["train"]) // self.sweep.train.batch
+    return phase.first_epoch * before
+
+  def recipe(self, phase: Phase) -> member.Recipe:
+    """How a member is trained in a phase."""
+    return member.make_recipe(
+      phase.config,
+      model=self.model,
+      task=self.dataset.task,
+      steps_per_epoch=self.steps_per_epoch(phase),
+      first_step=self.first_step(phase),
+    )
+
+  def population(
+    self, phase: Phase, seeds: np.ndarray, levels: int
+  ) -> Population:
+    """Members of these seeds and this many branches, in a phase.
+
+    Args:
+      phase: decides the recipe and the batches.
+      seeds: uint32 [seed, purpose].
+      levels: number of branches of each seed.
+    """
+    steps = self.steps_per_epoch(phase)
+    return Population(
+      recipe=self.recipe(phase),
+      augment=Augment(flip=phase.config.flip, crop=phase.config.crop),
+      image_shape=self.dataset.image_shape,
+      examples=len(self.dataset.splits["train"]),
+      batch=phase.config.batch,
+      dispatch=min(self.sweep.execution.steps_per_dispatch, steps),
+      seeds=seeds,
+      levels=levels,
+      mode=self.mode,
+      mesh=make_mesh(self.devices, len(seeds), levels),
+    )
+
+  def train_data(self, population: Population) -> TrainData:
+    """The training split on the devices of a population."""
+    split = self.dataset.splits["train"]
+    return TrainData(
       images=population.place(split.images, SHARED),
       labels=population.place(split.labels, SHARED),
-    ),
-    evaluated={
-      name: population.place(
-        _in_batches(dataset.splits[name].images, sweep.execution.eval_batch),
-        SHARED,
-      )
-      for name in ("valid", "test")
-    },
-    examples={name: len(dataset.splits[name]) for name in ("valid", "test")},
-    steps_per_epoch=steps_per_epoch,
-    parameters=sum(x.size for x in jax.tree.leaves(params)),
-    prunable=count_prunable(params),
-    lowering=lowering,
-  )
+    )
+
+  def predict(
+    self, population: Population, state: member.Member
+  ) -> dict[str, np.ndarray]:
+    """Logits of valid and test: float32 [seed, level, example, output]."""
+    found = {}
+    for name in EVALUATED:
+      images = self.dataset.splits[name].images
+      batches = in_batches(images, self.sweep.execution.eval_batch)
+      logits = population.predict(state, population.place(batches, SHARED))
+      found[name] = population.grid(logits)[:, :, : len(images)]
+    return found
 
 
 def choose_devices(execution: Execution) -> Sequence[jax.Device]:
@@ -157,7 +209,7 @@ def member_mode(mode: str, platform: str) -> str:
   return "map" if platform == "cpu" else "vmap"
 
 
-def _in_batches(images: np.ndarray, batch: int) -> np.ndarray:
+def in_batches(images: np.ndarray, batch: int) -> np.ndarray:
   """uint8 [step, batch, y, x, channel], filled up with zeros."""
   batch = min(batch, len(images))
   steps = -(-len(images) // batch)

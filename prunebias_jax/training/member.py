@@ -29,12 +29,15 @@ class Member(NamedTuple):
     batch_stats: running statistics of batch normalisation.
     momenta: the optimiser's state.
     masks: bool arrays by path, True where a weight is kept.
+    healthy: bool [], False once a loss or gradient was not finite; the member
+      is frozen as it was before.
   """
 
   params: masking.Params
   batch_stats: masking.Params
   momenta: optax.OptState
   masks: masking.Masks
+  healthy: jax.Array
 
 
 class Progress(NamedTuple):
@@ -62,9 +65,22 @@ class Recipe:
 
 
 def make_recipe(
-  config: Train, *, model: nn.Module, task: Task, steps_per_epoch: int
+  config: Train,
+  *,
+  model: nn.Module,
+  task: Task,
+  steps_per_epoch: int,
+  first_step: int = 0,
 ) -> Recipe:
-  """Makes the recipe that a config describes."""
+  """Makes the recipe that a config describes.
+
+  Args:
+    config: optimiser and learning rate.
+    model: the network.
+    task: decides the loss.
+    steps_per_epoch: optimiser steps an epoch.
+    first_step: the number of the first step, for a phase after others.
+  """
   decay = optax.add_decayed_weights(config.weight_decay)
   if config.optimizer == "sgd":
     optimizer = optax.chain(decay, optax.trace(config.momentum))
@@ -83,7 +99,10 @@ def make_recipe(
     [lambda step: rising(step + 1), after], [warmup]
   )
   return Recipe(
-    model=model, optimizer=optimizer, learning_rate=schedule, task=task
+    model=model,
+    optimizer=optimizer,
+    learning_rate=lambda step: schedule(step - first_step),
+    task=task,
   )
 
 
@@ -106,6 +125,7 @@ def init(
     batch_stats=variables.get("batch_stats", {}),
     momenta=recipe.optimizer.init(params),
     masks=masking.full_masks(params),
+    healthy=jnp.bool_(True),
   )
 
 
@@ -127,7 +147,8 @@ def train_step(
 
   Returns:
     The state after, masked weights exactly zero, and the batch's loss and
-    accuracy.
+    accuracy. A member whose loss or gradient is not finite is left as it was
+    and never trained again.
   """
 
   def loss_of(params: masking.Params) -> tuple[jax.Array, tuple]:
@@ -148,13 +169,13 @@ def train_step(
   )
   rate = recipe.learning_rate(step)
   params = jax.tree.map(lambda p, d: p - rate * d, member.params, direction)
-  after = Member(
-    params=masking.apply_masks(params, member.masks),
-    batch_stats=batch_stats,
-    momenta=momenta,
-    masks=member.masks,
-  )
-  return after, Progress(loss, accuracy)
+  healthy = member.healthy & jnp.isfinite(loss + optax.tree.norm(gradient))
+  before = member.params, member.batch_stats, member.momenta
+  after = masking.apply_masks(params, member.masks), batch_stats, momenta
+  kept = jax.tree.map(lambda a, b: jnp.where(healthy, a, b), after, before)
+  params, batch_stats, momenta = kept
+  state = Member(params, batch_stats, momenta, member.masks, healthy)
+  return state, Progress(loss, accuracy)
 
 
 def train_steps(
@@ -190,6 +211,11 @@ def train_steps(
 
   zero = Progress(jnp.float32(0), jnp.float32(0))
   return lax.fori_loop(0, count, body, (member, zero))
+
+
+def restart(recipe: Recipe, member: Member) -> Member:
+  """The member with the optimiser of another phase, fresh."""
+  return member._replace(momenta=recipe.optimizer.init(member.params))
 
 
 def prune(member: Member, count: jax.Array) -> Member:

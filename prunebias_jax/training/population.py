@@ -23,7 +23,11 @@ import numpy as np
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.training import member as one
 from prunebias_jax.training.member import Member, Progress, Recipe
-from prunebias_jax.training.randomness import augment_key, epoch_order
+from prunebias_jax.training.randomness import (
+  Purpose,
+  augment_key,
+  epoch_order,
+)
 
 MEMBERS = PartitionSpec("seed", "level")
 SEEDS = PartitionSpec("seed")
@@ -56,7 +60,7 @@ class Population:
     examples: number of training examples.
     batch: examples a step.
     dispatch: the most steps in one call of `train`.
-    seeds: uint32 [seed].
+    seeds: uint32 [seed, purpose] in the order of `Purpose`.
     levels: number of sparsity levels.
     mode: "map" or "vmap".
     mesh: devices by ("seed", "level").
@@ -88,10 +92,9 @@ class Population:
 
   @functools.cached_property
   def seeds_on_device(self) -> jax.Array:
-    """uint32 [padded seed]; padding repeats the last seed."""
-    padding = self.padded[0] - len(self.seeds)
-    seeds = np.pad(self.seeds.astype(np.uint32), (0, padding), mode="edge")
-    return self.place(seeds, SEEDS)
+    """uint32 [padded seed, purpose]; padding repeats the last seed."""
+    padding = ((0, self.padded[0] - len(self.seeds)), (0, 0))
+    return self.place(np.pad(self.seeds, padding, mode="edge"), SEEDS)
 
   @functools.cached_property
   def _sizes(self) -> jax.Array:
@@ -174,6 +177,54 @@ class Population:
     grid = np.broadcast_to(grid, self.padded)
     return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
 
+  def fork(self, state: Member, parents: Sequence[int]) -> Member:
+    """Levels of another population's members, as those of this one.
+
+    Args:
+      state: [seed, level, ...] of a population of the same seeds.
+      parents: for each of this population's levels, its level there.
+    """
+    seeds = len(self.seeds)
+    taken = jax.tree.map(lambda x: x[:seeds, np.array(parents)], state)
+    return self.adopt(taken)
+
+  def adopt(self, state: Any) -> Any:
+    """Puts members [seed, level, ...] on this population's devices."""
+    padding = [
+      (0, padded - size)
+      for padded, size in zip(
+        self.padded, (len(self.seeds), self.levels), strict=True
+      )
+    ]
+
+    def padded(x: jax.Array | np.ndarray) -> jax.Array:
+      around = [*padding, *[(0, 0)] * (x.ndim - 2)]
+      return jnp.pad(x, around, mode="edge")
+
+    if any(after for _, after in padding):
+      state = jax.tree.map(padded, state)
+    return self.place(state, MEMBERS)
+
+  def restart(self, state: Member) -> Member:
+    """The members with this population's optimiser, fresh."""
+    restart = jax.vmap(jax.vmap(lambda m: one.restart(self.recipe, m)))
+    return self.place(jax.jit(restart)(state), MEMBERS)
+
+  def shapes(self) -> Member:
+    """Shapes and types of the members [padded seed, padded level, ...]."""
+    return jax.eval_shape(self._init_program, self.seeds_on_device, self._sizes)
+
+  def add(self, sums: Progress, progress: Progress) -> Progress:
+    """Adds up progress [seed, level] on the devices."""
+    return jax.tree.map(jnp.add, sums, progress)
+
+  def unpadded(self, state: Any) -> Any:
+    """Members [seed, level, ...] without padding."""
+    seeds, levels = len(self.seeds), self.levels
+    if self.padded == (seeds, levels):
+      return state
+    return jax.tree.map(lambda x: x[:seeds, :levels], state)
+
   def predict(self, state: Member, images: jax.Array) -> jax.Array:
     """Logits of all members: float32 [seed, level, example, output].
 
@@ -191,7 +242,8 @@ class Population:
   def _init_program(self) -> Any:
     def local(seeds: jax.Array, sizes: jax.Array) -> Member:
       def body(seed: jax.Array, _: None) -> tuple[jax.Array, Member]:
-        return seed, one.init(self.recipe, seed, self.image_shape)
+        init_seed = seed[Purpose.INIT]
+        return seed, one.init(self.recipe, init_seed, self.image_shape)
 
       count = _own_share(sizes[0], "seed", len(seeds))
       members = in_turn(body, seeds, None, count)[1]
@@ -208,7 +260,7 @@ class Population:
       seeds: jax.Array, sizes: jax.Array, epoch: jax.Array
     ) -> jax.Array:
       def body(seed: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        order = epoch_order(seed, epoch, self.examples)
+        order = epoch_order(seed[Purpose.ORDER], epoch, self.examples)
         # The last dispatch of an epoch reads whole, whatever of it is used.
         return seed, jnp.pad(order, (0, self._prepared * self.batch))
 
@@ -260,7 +312,7 @@ class Population:
       order, epoch_step * self.batch, self._prepared * self.batch
     ).reshape(self._prepared, self.batch)
     steps = step + jnp.arange(self._prepared)
-    keys = jax.vmap(augment_key, (None, 0))(seed, steps)
+    keys = jax.vmap(augment_key, (None, 0))(seed[Purpose.AUGMENT], steps)
     images = jax.vmap(self.augment)(keys, data.images[index])
     return images, data.labels[index]
 

@@ -111,7 +111,7 @@ def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
 def test_train_steps_is_train_step_repeated(batch):
   recipe = recipe_of()
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
-  images, labels = (np.stack([x, x[::-1], x]) for x in batch)
+  images, labels = (jnp.stack([x, x[::-1], x]) for x in batch)
   many, progress = member.train_steps(
     recipe, state, images, labels, jnp.int32(4), jnp.int32(2)
   )

@@ -39,7 +39,7 @@ def make_population(
     examples=len(dataset.splits["train"]),
     batch=BATCH,
     dispatch=dispatch,
-    seeds=np.array(seeds, np.uint32),
+    seeds=np.repeat(np.array(seeds, np.uint32)[:, None], 3, 1),
     levels=levels,
     mode=mode,
     mesh=make_mesh(jax.devices()[:devices], len(seeds), levels),

@@ -1,5 +1,7 @@
 """Whole runs: repeatable, resumable, refusing what is not theirs."""
 
+import functools
+import itertools
 import json
 import os
 from pathlib import Path
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -22,7 +25,10 @@ from prunebias_jax.config import (
   Train,
 )
 from prunebias_jax.errors import InputError
+from prunebias_jax.training import chunk, parameters, plan
 from prunebias_jax.training import sweep as training
+from prunebias_jax.training.estimate import estimate
+from prunebias_jax.training.population import Population
 
 TINY = Sweep(
   name="tiny",
@@ -47,6 +53,10 @@ def logits_of(run):
 def assert_same_bits(one, other):
   for name, logits in logits_of(one).items():
     np.testing.assert_array_equal(logits, logits_of(other)[name])
+
+
+def _interrupt(*_, **__):
+  raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -116,27 +126,27 @@ def test_another_config_is_refused_by_name(finished, path, value):
 def test_an_interrupted_run_goes_on_with_the_same_bits(
   finished, tmp_path, monkeypatch
 ):
-  """Stopped after the second epoch, and again between members' logits."""
-  real = training._train_epoch
+  """Stopped in the third epoch, and again between members' logits."""
+  log = store.Run.log
   calls = []
 
-  def stop_after_two(*arguments):
-    if len(calls) == 2:
-      raise KeyboardInterrupt
+  def stop_at_three(run, records):
     calls.append(1)
-    return real(*arguments)
+    if len(calls) == 3:
+      raise KeyboardInterrupt
+    log(run, records)
 
-  monkeypatch.setattr(training, "_train_epoch", stop_after_two)
+  monkeypatch.setattr(store.Run, "log", stop_at_three)
   with pytest.raises(KeyboardInterrupt):
     training.train(TINY, tmp_path)
-  monkeypatch.setattr(training, "_train_epoch", real)
+  monkeypatch.setattr(store.Run, "log", log)
 
   write = store.Run.write_member
 
-  def stop_at_two(run, index, logits):
+  def stop_at_two(run, index, logits, *, diverged):
     if index == 2:
       raise KeyboardInterrupt
-    write(run, index, logits)
+    write(run, index, logits, diverged=diverged)
 
   monkeypatch.setattr(store.Run, "write_member", stop_at_two)
   with pytest.raises(KeyboardInterrupt):
@@ -149,8 +159,9 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
 
 
 def test_a_run_resumes_only_on_its_own_data(finished, tmp_path, monkeypatch):
-  monkeypatch.setattr(training, "_write_logits", lambda *_: None)
-  training.train(TINY, tmp_path)
+  monkeypatch.setattr(store.Run, "write_member", _interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    training.train(TINY, tmp_path)
   real = training.data.load
 
   def altered(config):
@@ -190,11 +201,18 @@ def test_multiclass_trains_and_predicts(tmp_path):
 
 
 def test_estimate_counts_what_a_run_takes():
-  estimate = training.estimate(TINY)
-  assert estimate.members == 4
-  assert estimate.seconds > 0
-  assert estimate.device_bytes > 200 * 64
-  assert estimate.disk_bytes > 4 * 80 * 8 * 4
+  found = estimate(TINY)
+  assert found.members == 4
+  assert found.chunks == 1
+  assert found.seconds > 0
+  assert found.device_bytes > 200 * 64
+  assert found.disk_bytes > 4 * 80 * 8 * 4
+  # Of 4 epochs the first is shared by both levels of a seed.
+  assert found.member_epochs == 2 * 2 * 4
+  assert found.trained_epochs == 2 * (1 + 2 * 3)
+  # Three multiply-adds a weight and place: forward and both gradients.
+  first = 2 * 8 * 8 * 9 * 1 * 4  # the first convolution, forward
+  assert found.flops > 2 * (1 + 2 * 3) * 6 * 32 * 2 * first
 
 
 def test_killed_at_any_time_it_goes_on_with_the_same_bits(finished, tmp_path):
@@ -231,3 +249,236 @@ def test_killed_at_any_time_it_goes_on_with_the_same_bits(finished, tmp_path):
   assert process.returncode == 0
   assert kills >= 1
   assert_same_bits(store.open_run(run), finished)
+
+
+PHASES = {
+  "pruning.end": 3,
+  "finetune": {
+    **TINY.train.to_dict(),
+    "epochs": 3,
+    "optimizer": "adam",
+    "learning_rate": 0.003,
+  },
+}
+
+
+@pytest.mark.parametrize("regime", ["gmp-ri", "gmp-pt", "one-shot"])
+def test_shared_trunks_change_no_bit(regime, tmp_path, monkeypatch):
+  sweep = TINY.override(
+    {**PHASES, "pruning.regime": regime, "sparsities": [0.0, 0.5, 0.9]}
+  )
+  shared = training.train(sweep, tmp_path / "shared")
+  monkeypatch.setattr(
+    chunk, "make_plan", functools.partial(plan.make_plan, share=False)
+  )
+  apart = training.train(sweep, tmp_path / "apart")
+  assert_same_bits(shared, apart)
+  metrics = [
+    run.metrics()
+    .drop(columns="images_per_second")
+    .sort_values(["seed", "sparsity", "epoch"], ignore_index=True)
+    for run in (shared, apart)
+  ]
+  assert metrics[0].equals(metrics[1])
+
+
+def test_the_dense_parent_is_the_dense_member_of_any_regime(finished, tmp_path):
+  sweep = TINY.override({**PHASES, "pruning.regime": "gmp-pt"})
+  run = training.train(sweep, tmp_path)
+  for name, logits in logits_of(run).items():
+    dense = finished.split(name)["logits"].to_numpy()[::2]
+    np.testing.assert_array_equal(logits[::2], dense)
+  metrics = run.metrics()
+  epochs = metrics.groupby("sparsity")["epoch"].max()
+  assert epochs.to_dict() == {0.0: 4, 0.9: 4 + 3}
+
+
+def test_a_shared_parent_is_that_of_the_first_seed(tmp_path):
+  """Fine-tuning with a learning rate of 0 leaves the parent's weights."""
+  sweep = TINY.override(
+    {
+      **PHASES,
+      "pruning.regime": "one-shot",
+      "pruning.shared_dense_parent": True,
+      "finetune.learning_rate": 0.0,
+      "execution.chunk": 2,
+    }
+  )
+  run = training.train(sweep, tmp_path)
+  parent = parameters.load_parameters(run.path, 0)
+  own = parameters.load_parameters(run.path, 2)
+  child = parameters.load_parameters(run.path, 3)
+  prunable = run.facts["model"]["prunable"]
+  zeros = sum(int((~mask).sum()) for mask in child["masks"].values())
+  assert zeros == round(0.9 * prunable)
+  for name, mask in child["masks"].items():
+    layer, kernel = name.split("/")
+    expected = np.where(mask, parent["params"][layer][kernel], 0)
+    np.testing.assert_array_equal(child["params"][layer][kernel], expected)
+    assert np.any(
+      own["params"][layer][kernel] != parent["params"][layer][kernel]
+    )
+
+
+def test_stored_parameters_give_the_stored_logits(finished):
+  dataset = training.data.load(TINY.data)
+  engine = training.Engine.build(TINY, dataset)
+  for index in range(4):
+    found = parameters.load_parameters(finished.path, index)
+    variables = {key: found[key] for key in ("params", "batch_stats")}
+    images = dataset.splits["test"].images.astype(np.float32) * (2 / 255) - 1
+    logits = engine.model.apply(variables, images, train=False)
+    stored = finished.logits_of(index, "test")
+    np.testing.assert_allclose(logits, stored, atol=1e-4)
+    for name, mask in found["masks"].items():
+      layer, kernel = name.split("/")
+      assert not found["params"][layer][kernel][~mask].any()
+
+
+def test_parameters_can_be_left_out(tmp_path):
+  run = training.train(
+    TINY.override({"execution.keep_parameters": False, "seeds": [0]}), tmp_path
+  )
+  assert not (run.path / parameters.PARAMETERS).exists()
+  with pytest.raises(InputError, match=r"keeps no parameters of the member"):
+    parameters.load_parameters(run.path, 0)
+
+
+def test_chunks_change_no_bit(finished, tmp_path):
+  run = training.train(TINY.override({"execution.chunk": 2}), tmp_path)
+  assert_same_bits(run, finished)
+  assert not list((tmp_path / training.CHECKPOINTS).iterdir())
+
+
+def test_finished_chunks_are_not_trained_again(finished, tmp_path, monkeypatch):
+  chunked = TINY.override({"execution.chunk": 2})
+  write = store.Run.write_member
+
+  def stop_at_two(run, index, logits, *, diverged):
+    if index == 2:
+      raise KeyboardInterrupt
+    write(run, index, logits, diverged=diverged)
+
+  monkeypatch.setattr(store.Run, "write_member", stop_at_two)
+  with pytest.raises(KeyboardInterrupt):
+    training.train(chunked, tmp_path)
+  monkeypatch.setattr(store.Run, "write_member", write)
+  trained = []
+  real = chunk.Chunk.train
+  monkeypatch.setattr(
+    chunk.Chunk,
+    "train",
+    lambda self, *rest: trained.append(self.seeds[0, 0]) or real(self, *rest),
+  )
+  # The chunks of the first call stand, whatever is asked for now.
+  run = training.train(TINY.override({"execution.chunk": 4}), tmp_path)
+  assert trained == [7]
+  assert_same_bits(run, finished)
+
+
+def test_out_of_memory_goes_on_with_fewer(
+  finished, tmp_path, monkeypatch, caplog
+):
+  real = Population.train
+
+  def train(self, *arguments, **options):
+    if len(self.seeds) > 1:
+      raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+    return real(self, *arguments, **options)
+
+  monkeypatch.setattr(Population, "train", train)
+  run = training.train(TINY, tmp_path)
+  assert (
+    "2 seeds do not fit the memory; going on with 1 at a time" in caplog.text
+  )
+  assert_same_bits(run, finished)
+
+
+def test_a_member_that_diverges_is_named_and_left_out(
+  tmp_path, caplog, monkeypatch
+):
+  """One member's weights are spoilt; the others do not notice."""
+  init = Population.init
+
+  def spoilt(self):
+    state = init(self)
+    kernel = state.params["head"]["kernel"]
+    bad = kernel.at[1].set(np.inf)
+    return state._replace(
+      params={**state.params, "head": {**state.params["head"], "kernel": bad}}
+    )
+
+  sweep = TINY.override({"sparsities": [0.0]})
+  sound = training.train(sweep, tmp_path / "sound")
+  monkeypatch.setattr(Population, "init", spoilt)
+  run = training.train(sweep, tmp_path / "spoilt")
+  assert "dense, sparsity 0, seed 7 diverged" in caplog.text
+  assert run.members()["diverged"].tolist() == [False, True]
+  np.testing.assert_array_equal(
+    logits_of(run)["test"], logits_of(sound)["test"][:1]
+  )
+  assert (
+    run.metrics().set_index(["seed", "epoch"])["healthy"][7].eq(False).all()
+  )
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+  finished, tmp_path, monkeypatch, caplog
+):
+  monkeypatch.setattr(store.Run, "write_member", _interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    training.train(TINY, tmp_path)
+  monkeypatch.undo()
+  folder = tmp_path / training.CHECKPOINTS / "chunk-0000"
+  newest = max(folder.glob("[0-9]*"), key=lambda path: int(path.name))
+  for path in newest.rglob("d/*"):
+    path.write_bytes(b"")
+  run = training.train(TINY, tmp_path)
+  assert "cannot be read" in caplog.text
+  assert_same_bits(run, finished)
+
+
+@pytest.mark.parametrize("dispatches", [1, 4, 9])
+def test_checkpoints_inside_an_epoch(
+  dispatches, finished, tmp_path, monkeypatch
+):
+  """Every dispatch is saved; stopped after some, mid-epoch or not."""
+  often = TINY.override({"execution.checkpoint_minutes": 1e-9})
+  real = Population.train
+  calls = []
+
+  def stop(self, *arguments, **options):
+    if len(calls) == dispatches:
+      raise KeyboardInterrupt
+    calls.append(1)
+    return real(self, *arguments, **options)
+
+  monkeypatch.setattr(Population, "train", stop)
+  with pytest.raises(KeyboardInterrupt):
+    training.train(often, tmp_path)
+  monkeypatch.setattr(Population, "train", real)
+  run = training.train(often, tmp_path)
+  assert_same_bits(run, finished)
+  columns = ["seed", "sparsity", "epoch", "loss", "accuracy", "zeros"]
+  tables = [one.metrics()[columns] for one in (run, finished)]
+  assert tables[0].equals(tables[1])
+
+
+def test_seed_grids_are_crossed(tmp_path):
+  sweep = TINY.override(
+    {
+      "seeds": [5],
+      "sparsities": [0.0],
+      "seed.init": [0, 1],
+      "seed.order": [3, 4],
+    }
+  )
+  run = training.train(sweep, tmp_path)
+  members = run.members()
+  assert members["seed"].tolist() == [0, 1, 2, 3]
+  assert members["seed_init"].tolist() == [0, 0, 1, 1]
+  assert members["seed_order"].tolist() == [3, 4, 3, 4]
+  assert members["seed_augment"].tolist() == [5] * 4
+  logits = logits_of(run)["test"]
+  for one, other in itertools.combinations(logits, 2):
+    assert np.abs(one - other).max() > 1e-3

@@ -1,0 +1,83 @@
+"""Final parameters of every member, one .npz file each.
+
+    RUN/parameters/000012.npz      params/..., batch_stats/..., masks/...
+
+Any program that reads numpy files can use them; the number is the member's
+place on the member axis.
+"""
+
+from collections.abc import Mapping
+import os
+from pathlib import Path
+from typing import Any
+
+from flax import traverse_util
+import numpy as np
+
+from prunebias_jax.errors import InputError
+from prunebias_jax.training.member import Member
+
+PARAMETERS = "parameters"
+KEPT = ("params", "batch_stats", "masks")
+
+
+def parameters_path(run: Path, index: int) -> Path:
+  """Where a member's parameters are."""
+  return run / PARAMETERS / f"{index:06d}.npz"
+
+
+def save_parameters(
+  run: Path, index: int, members: Member, place: tuple[int, int]
+) -> None:
+  """Writes one member's parameters, statistics and masks, whole or not at all.
+
+  Args:
+    run: the run directory.
+    index: the member's place on the member axis.
+    members: states [seed, branch, ...] on the host.
+    place: which of them.
+  """
+  path = parameters_path(run, index)
+  path.parent.mkdir(exist_ok=True)
+  arrays: dict[str, np.ndarray] = {}
+  for part in KEPT:
+    flat = traverse_util.flatten_dict(getattr(members, part), sep="/")
+    arrays |= {f"{part}/{name}": array[place] for name, array in flat.items()}
+  staging = path.with_name(f".{path.name}.partial")
+  with staging.open("wb") as file:
+    np.savez(file, allow_pickle=False, **arrays)
+    file.flush()
+    os.fsync(file.fileno())
+  staging.replace(path)
+
+
+def load_parameters(run: Path, index: int) -> dict[str, Mapping[str, Any]]:
+  """One member's `params`, `batch_stats` and `masks`, as numpy arrays.
+
+  Raises:
+    InputError: the parameters are not there or cannot be read.
+  """
+  path = parameters_path(run, index)
+  parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in KEPT}
+  try:
+    with np.load(path) as file:
+      for key in file.files:
+        part, name = key.split("/", 1)
+        parts[part][name] = file[key]
+  except FileNotFoundError:
+    raise InputError(
+      f"{path} not found: this run keeps no parameters of the member "
+      "(execution.keep_parameters), or it is not finished"
+    ) from None
+  except Exception as error:
+    # Whatever a damaged archive makes numpy and zipfile raise.
+    text = " ".join(str(error).split())
+    raise InputError(f"{path} cannot be read: {text}") from error
+  masks = parts.pop("masks")
+  return {
+    **{
+      part: traverse_util.unflatten_dict(arrays, sep="/")
+      for part, arrays in parts.items()
+    },
+    "masks": masks,
+  }

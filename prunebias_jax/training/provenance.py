@@ -1,0 +1,85 @@
+"""What a run records of itself, and whether a run is the one at hand."""
+
+from collections.abc import Mapping
+import datetime
+import importlib.metadata
+import platform as machine
+from typing import Any
+
+from prunebias_jax import store
+from prunebias_jax.config import Sweep
+from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.errors import InputError
+from prunebias_jax.training.engine import Engine
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+# What a resumed run may change: it decides nothing about the results.
+FREE = (
+  "name",
+  "execution.devices",
+  "execution.checkpoint_minutes",
+  "execution.chunk",
+)
+
+
+def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
+  """What a run records of itself."""
+  device = engine.devices[0]
+  now = datetime.datetime.now(datetime.UTC)
+  return {
+    "sweep": sweep.to_dict(),
+    "created": now.isoformat(timespec="seconds"),
+    "versions": {
+      "prunebias_jax": importlib.metadata.version("prunebias_jax"),
+      "python": machine.python_version(),
+      **{name: importlib.metadata.version(name) for name in PACKAGES},
+    },
+    "device": {
+      "platform": device.platform,
+      "kind": device.device_kind,
+      "count": len(engine.devices),
+    },
+    "execution": {"mode": engine.mode, "lowering": engine.lowering},
+    "model": {"parameters": engine.parameters, "prunable": engine.prunable},
+    "data": {
+      "name": dataset.name,
+      "fingerprint": dataset.fingerprint(),
+      "sizes": {name: len(split) for name, split in dataset.splits.items()},
+      "identities": list(dataset.identity_names),
+    },
+  }
+
+
+def require_same(sweep: Sweep, run: store.Run) -> None:
+  """Refuses a directory whose run has another config."""
+  for path, (here, there) in differences(
+    sweep.to_dict(), run.facts["sweep"]
+  ).items():
+    if path not in FREE:
+      raise InputError(
+        f"{run.path} holds a different run: {path} is {there!r} there and "
+        f"{here!r} here; use another --workdir"
+      )
+
+
+def require_same_data(dataset: Dataset, run: store.Run) -> None:
+  """Refuses to go on with other data than the run began with."""
+  if dataset.fingerprint() != run.facts["data"]["fingerprint"]:
+    raise InputError(
+      f"{run.path} was begun with other data: the {dataset.name} images or "
+      "labels have changed since; use another --workdir"
+    )
+
+
+def differences(
+  here: Mapping[str, Any], there: Mapping[str, Any], prefix: str = ""
+) -> dict[str, tuple[Any, Any]]:
+  """The settings that differ between two configs, by their dotted path."""
+  found: dict[str, tuple[Any, Any]] = {}
+  for name in [*here, *(one for one in there if one not in here)]:
+    mine, other = here.get(name), there.get(name)
+    if isinstance(mine, Mapping) and isinstance(other, Mapping):
+      found |= differences(mine, other, f"{prefix}{name}.")
+    elif mine != other:
+      found[prefix + name] = (mine, other)
+  return found

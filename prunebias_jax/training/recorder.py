@@ -1,0 +1,130 @@
+"""What a chunk produces, written into the run."""
+
+from collections.abc import Callable, Iterator
+import itertools
+import logging
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from prunebias_jax import store
+from prunebias_jax.training import parameters
+from prunebias_jax.training.chunk import Chunk, EpochEnd, Hooks
+from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.member import Member
+from prunebias_jax.training.plan import Segment
+from prunebias_jax.training.population import Population
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+  """Writes what a chunk produces into the run."""
+
+  def __init__(
+    self,
+    engine: Engine,
+    run: store.Run,
+    chunk: Chunk,
+    rows: list[dict[str, int]],
+  ) -> None:
+    self.engine, self.run, self.chunk = engine, run, chunk
+    members = run.members()
+    places = {
+      (member["seed"], member["sparsity"]): index
+      for index, member in members.iterrows()
+    }
+    # The member axis: [seed of the chunk, level].
+    self.index = np.array(
+      [
+        [places[row["seed"], level] for level in chunk.sparsities]
+        for row in rows
+      ]
+    )
+    keys = members.drop(columns=["done", "diverged"]).to_dict("records")
+    self.members: list[dict[str, Any]] = [
+      {str(key): value for key, value in member.items()} for member in keys
+    ]
+    self.last = time.monotonic()
+
+  def is_done(self) -> bool:
+    """Whether every member of the chunk is stored."""
+    return bool(self.run.members()["done"].to_numpy()[self.index].all())
+
+  def hooks(self, stop: Callable[[], bool]) -> Hooks:
+    """What the chunk calls."""
+    return Hooks(
+      epoch=self.log_epoch,
+      finished=self.store_members,
+      stop=stop,
+      parents=self.trained_parents,
+    )
+
+  def log_epoch(self, end: EpochEnd) -> None:
+    """Appends an epoch to the metrics log, a line for each member."""
+    now = time.monotonic()
+    trained = end.loss.size * len(self.engine.dataset.splits["train"])
+    speed, self.last = trained / (now - self.last), now
+    self.run.log(self._records(end, speed))
+
+  def _records(self, end: EpochEnd, speed: float) -> Iterator[dict[str, Any]]:
+    for place, branch in enumerate(end.segment.branches):
+      for row, level in itertools.product(range(len(self.index)), branch):
+        yield {
+          **self.members[self.index[row, level]],
+          "epoch": end.epoch,
+          "loss": float(end.loss[row, place]),
+          "accuracy": float(end.accuracy[row, place]),
+          "zeros": end.segment.zeros[place],
+          "healthy": bool(end.healthy[row, place]),
+          "images_per_second": round(speed, 1),
+        }
+
+  def store_members(
+    self, population: Population, state: Member, segment: Segment
+  ) -> None:
+    """Stores parameters and logits of the members that are finished."""
+    logits = self.engine.predict(population, state)
+    host = jax.device_get(population.unpadded(state))
+    healthy = host.healthy
+    done = self.run.members()["done"]
+    for place, branch in enumerate(segment.branches):
+      for row, level in itertools.product(range(len(self.index)), branch):
+        index = int(self.index[row, level])
+        if level not in segment.finished or done[index]:
+          continue
+        if self.engine.sweep.execution.keep_parameters:
+          parameters.save_parameters(self.run.path, index, host, (row, place))
+        if not healthy[row, place]:
+          name = store.member_name(self.members[index])
+          log.warning("%s diverged: its loss was not finite", name)
+        self.run.write_member(
+          index,
+          {name: values[row, place] for name, values in logits.items()},
+          diverged=not healthy[row, place],
+        )
+
+  def trained_parents(self, fresh: Member) -> Member | None:
+    """The dense parents, where all of them are stored with their parameters."""
+    if 0.0 not in self.chunk.sparsities:
+      return None
+    level = self.chunk.sparsities.index(0.0)
+    indices = self.index[:, level]
+    if self.engine.sweep.pruning.shared_dense_parent:
+      dense = self.run.members()["sparsity"].to_numpy() == 0
+      indices = np.full(len(indices), np.flatnonzero(dense)[0])
+    done = self.run.members()["done"].to_numpy()[indices].all()
+    paths = [parameters.parameters_path(self.run.path, i) for i in indices]
+    if not done or not all(path.exists() for path in paths):
+      return None
+    found = [parameters.load_parameters(self.run.path, i) for i in indices]
+
+    def stacked(part: str) -> Any:
+      trees = [one[part] for one in found]
+      return jax.tree.map(lambda *xs: np.stack(xs)[:, None], *trees)
+
+    return fresh._replace(
+      params=stacked("params"), batch_stats=stacked("batch_stats")
+    )

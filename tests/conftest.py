@@ -16,6 +16,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _compiled_once(tmp_path_factory):
+  """Tests train the same tiny programs many times."""
+  folder = tmp_path_factory.mktemp("compiled")
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
   """Tests neither read nor fill the user's cache."""
   with pytest.MonkeyPatch.context() as patch:

@@ -107,15 +107,21 @@ class Recorder:
         )
 
   def trained_parents(self, fresh: Member) -> Member | None:
-    """The dense parents, where all of them are stored with their parameters."""
+    """The dense parents, where they and the chunk's dense members are stored.
+
+    Args:
+      fresh: members [seed, 1, ...] on the host; only parameters and statistics
+        are replaced.
+    """
     if 0.0 not in self.chunk.sparsities:
       return None
     level = self.chunk.sparsities.index(0.0)
-    indices = self.index[:, level]
+    finished = self.run.members()["done"].to_numpy()
+    own = indices = self.index[:, level]
     if self.engine.sweep.pruning.shared_dense_parent:
       dense = self.run.members()["sparsity"].to_numpy() == 0
       indices = np.full(len(indices), np.flatnonzero(dense)[0])
-    done = self.run.members()["done"].to_numpy()[indices].all()
+    done = finished[own].all() and finished[indices].all()
     paths = [parameters.parameters_path(self.run.path, i) for i in indices]
     if not done or not all(path.exists() for path in paths):
       return None

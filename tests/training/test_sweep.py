@@ -151,7 +151,9 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
   monkeypatch.setattr(store.Run, "write_member", stop_at_two)
   with pytest.raises(KeyboardInterrupt):
     training.train(TINY, tmp_path)
-  assert store.open_run(tmp_path).members()["done"].sum() == 2
+  # The seeds' dense members come first, then the pruned ones.
+  done = store.open_run(tmp_path).members()["done"]
+  assert done.tolist() == [True, False, False, False]
   monkeypatch.setattr(store.Run, "write_member", write)
   again = training.train(TINY.override({"execution.devices": 2}), tmp_path)
   assert_same_bits(again, finished)
@@ -237,7 +239,7 @@ def test_killed_at_any_time_it_goes_on_with_the_same_bits(finished, tmp_path):
     # Counted from the first checkpoint on: before it there is little to lose.
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-      if len(list((run / "checkpoints").glob("[0-9]*"))) >= after:
+      if len(list(run.glob("checkpoints/*/[0-9]*"))) >= after:
         process.send_signal(signal.SIGKILL)
         kills += 1
         break
@@ -438,7 +440,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
   assert_same_bits(run, finished)
 
 
-@pytest.mark.parametrize("dispatches", [1, 4, 9])
+@pytest.mark.parametrize("dispatches", [1, 4, 7])
 def test_checkpoints_inside_an_epoch(
   dispatches, finished, tmp_path, monkeypatch
 ):

@@ -1,4 +1,4 @@
-"""The command line: `prunebias train | analyze | report | inspect`.
+"""The command line: `prunebias train | merge | analyze | report | ...`.
 
 Every command is a function that can be imported; this module only reads
 arguments, prints, and turns bad input into one line and exit status 2.
@@ -14,10 +14,14 @@ from pathlib import Path
 import sys
 from typing import Any, NoReturn
 
+import pandas as pd
+
 from prunebias_jax import store
 from prunebias_jax.config import Sweep
 from prunebias_jax.config_file import load_config
 from prunebias_jax.errors import InputError
+from prunebias_jax.merge import merge as merge_runs
+from prunebias_jax.merge import shard_of, shards_in
 from prunebias_jax.settings import parse, type_name
 
 BAD_INPUT = 2
@@ -96,8 +100,12 @@ def train(options: argparse.Namespace) -> None:
     return
   if options.workdir is None:
     raise InputError("train needs --workdir RUN, the directory of the run")
+  workdir = options.workdir
+  if options.shard is not None:
+    sweep, part = shard_of(sweep, options.shard)
+    workdir = workdir / part
   try:
-    run = train_sweep(sweep, options.workdir)
+    run = train_sweep(sweep, workdir)
   except PreemptedError:
     print(
       f"prunebias: stopped by SIGTERM, a checkpoint is written; the same "
@@ -106,10 +114,12 @@ def train(options: argparse.Namespace) -> None:
     )
     sys.exit(PREEMPTED)
   members = run.members()
+  after = f"prunebias analyze {run.path}"
+  if options.shard is not None:
+    after = f"prunebias merge {options.workdir}, when all shards are done"
   print(
     f"{len(members)} members in {run.path}, "
-    f"{run.facts.get('seconds', 0):.0f} s of training; next: "
-    f"prunebias analyze {run.path}"
+    f"{run.facts.get('seconds', 0):.0f} s of training; next: {after}"
   )
 
 
@@ -148,6 +158,40 @@ def report(options: argparse.Namespace) -> None:
     ) from None
   run = store.open_run(options.run_directory)
   print(f"report: {write_report(run)}")
+
+
+def merge(options: argparse.Namespace) -> None:
+  """Joins the shards of a run, or runs of equal config, into one run."""
+  sources, workdir = options.runs, options.workdir
+  if workdir is None:
+    if len(sources) > 1:
+      raise InputError("merging several runs needs --workdir RUN")
+    workdir = sources[0]
+  if len(sources) == 1:
+    sources = shards_in(sources[0]) or sources
+  run = merge_runs(sources, workdir)
+  print(
+    f"{len(run.members())} members of {len(sources)} runs in {run.path}; next: "
+    f"prunebias analyze {run.path}"
+  )
+
+
+def export(options: argparse.Namespace) -> None:
+  """Writes one member's parameters, to use it elsewhere."""
+  from prunebias_jax.training.export import export_member
+
+  run = store.open_run(options.run_directory)
+  name = f"seed-{options.seed}-sparsity-{options.sparsity:g}"
+  output = options.output or run.path / "exports" / name
+  path = export_member(
+    run, seed=options.seed, sparsity=options.sparsity, output=output
+  )
+  print(f"exported to {path}; in Python:")
+  print("  from pathlib import Path")
+  print("  from prunebias_jax.training.export import load_exported")
+  print(f"  model, variables = load_exported(Path({str(path)!r}))")
+  print("  # images: float32 [example, y, x, channel], pixels * 2 / 255 - 1")
+  print("  logits = model.apply(variables, images, train=False)")
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -199,6 +243,19 @@ def describe(run: store.Run) -> list[str]:
         f"loss {group['loss'].mean():.4f}, zeros "
         f"{', '.join(f'{count:,}' for count in zeros)}"
       )
+  layers = run.path / "layers.csv"
+  if layers.exists():
+    lines.append("layers      sparsity of each layer, mean over seeds:")
+    table = pd.read_csv(layers)
+    pruned = table[table["sparsity"] > 0]
+    for (pruner, sparsity), group in pruned.groupby(
+      ["pruner", "sparsity"], sort=False
+    ):
+      shares = zip(group["layer"], group["sparsity_mean"], strict=True)
+      lines.append(
+        f"            {pruner}, sparsity {sparsity:g}: "
+        + ", ".join(f"{layer} {share:.3f}" for layer, share in shares)
+      )
   analysis = run.path / "analysis"
   tables = sorted(path.name for path in analysis.glob("*.csv"))
   lines.append(
@@ -229,13 +286,29 @@ def _parser(arguments: Sequence[str]) -> Parser:
     return one
 
   _add_train(verb("train", train), arguments)
+  joining = verb("merge", merge)
+  joining.add_argument(
+    "runs", metavar="RUN", type=Path, nargs="+", help="runs, or one with shards"
+  )
+  joining.add_argument(
+    "--workdir",
+    type=Path,
+    help="where the joined run goes (shards: RUN itself)",
+  )
   for name, run in (
     ("analyze", analyze),
     ("report", report),
     ("inspect", inspect),
+    ("export", export),
   ):
     one = verb(name, run)
     one.add_argument("run_directory", metavar="RUN", type=Path)
+    if name == "export":
+      one.add_argument("--seed", type=int, required=True)
+      one.add_argument("--sparsity", type=float, required=True)
+      one.add_argument(
+        "--output", type=Path, help="folder to make (default: RUN/exports/...)"
+      )
     if name == "analyze":
       one.add_argument(
         "--parity",
@@ -275,6 +348,12 @@ def _add_train(parser: Parser, arguments: Sequence[str]) -> None:
     "--dry-run",
     action="store_true",
     help="print members, memory, disk and hours; train nothing",
+  )
+  parser.add_argument(
+    "--shard",
+    metavar="I/N",
+    help="train the I-th of N parts of the seeds (counted from 0) in "
+    "RUN/shards/I, without knowing of the others; join them by merge",
   )
   settings = parser.add_argument_group("settings of the config")
   for leaf in Sweep().leaves():

@@ -205,6 +205,20 @@ def parse(text: str, kind: Any) -> Any:
   return kind(text)
 
 
+def differences(
+  here: Mapping[str, Any], there: Mapping[str, Any], prefix: str = ""
+) -> dict[str, tuple[Any, Any]]:
+  """The settings that differ between two configs, by their dotted path."""
+  found: dict[str, tuple[Any, Any]] = {}
+  for name in [*here, *(one for one in there if one not in here)]:
+    mine, other = here.get(name), there.get(name)
+    if isinstance(mine, Mapping) and isinstance(other, Mapping):
+      found |= differences(mine, other, f"{prefix}{name}.")
+    elif mine != other:
+      found[prefix + name] = (mine, other)
+  return found
+
+
 def _check_bounds(value: Any, accept: Mapping[str, Any], where: str) -> None:
   """Raises InputError where a value lies outside what its field accepts."""
   for one in value if isinstance(value, tuple) else (value,):

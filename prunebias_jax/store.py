@@ -7,8 +7,12 @@
                        done, diverged                        [member]
         train          labels, identities, truth_*           [example, ...]
         valid, test    the same, logits [member, example, attribute], digest
-      metrics.jsonl    loss, accuracy and sparsity of every member and epoch
-      checkpoints/     what a resume needs
+      metrics.jsonl    loss, accuracy and zeros of every member and epoch
+      tensorboard/     the same as TensorBoard event files
+      model.txt        the parameters of one member
+      layers.csv       sparsity of each layer, overlap of masks between seeds
+      parameters/      final parameters of every member, 000012.npz
+      chunks.json, checkpoints/   what a resume needs
       analysis/        tables made from the logits
       report.html
 
@@ -17,7 +21,7 @@ one process and either whole or not at all; its `done` flag is written last. A
 digest of each member's logits tells a truncated or altered chunk.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import dataclasses
 import fcntl
@@ -77,7 +81,7 @@ class Run:
     seed_augment, the seeds by purpose, where known; done (logits are stored)
     and diverged (training met a loss that was not finite).
     """
-    table = self._group("members").to_dataframe()
+    table = self._group(self.index).to_dataframe()
     rest = [name for name in MEMBER_SEEDS if name in table]
     return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
 
@@ -107,6 +111,8 @@ class Run:
     if "logits" not in data:
       return data
     members = self.members()
+    # Arrays may be longer than the index: growth lengthens them first.
+    data = data.isel(member=slice(len(members)))
     data = data.assign_coords(
       {key: ("member", members[key].to_numpy()) for key in MEMBER_KEY}
     )
@@ -138,6 +144,35 @@ class Run:
             "(truncated or altered); train it again or restore the file"
           )
 
+  @property
+  def index(self) -> str:
+    """The group that says which members there are."""
+    return self.facts.get("index", "members")
+
+  def grow(self, members: pd.DataFrame, **facts: Any) -> "Run":
+    """Makes room for more members; those there are keep their places.
+
+    Everything new is written beside what is there: longer arrays, and another
+    index. The run changes at one point, when sweep.json is replaced.
+
+    Args:
+      members: the rows to add, with the columns of the index.
+      **facts: facts of the run that change with it.
+    """
+    table = self.members()
+    added = members.assign(done=False, diverged=False)[[*table]]
+    grown = pd.concat([table, added], ignore_index=True)
+    root = zarr.open_group(self.path / LOGITS, mode="r+")
+    for name in EVALUATED:
+      for variable in ("logits", "digest"):
+        array = _array(root, f"{name}/{variable}")
+        array.resize((len(grown), *array.shape[1:]))
+    generation = int(self.index.partition("-")[2] or 1) + 1
+    index = f"members-{generation}"
+    _write_index(grown, self.path / LOGITS, index)
+    # The index before stays, a few bytes, for whoever is reading by it.
+    return self.update_facts(index=index, **facts)
+
   def samples(self) -> np.ndarray:
     """The first test images: uint8 [example, height, width, channel]."""
     return self._group("samples")["images"].to_numpy()
@@ -162,14 +197,14 @@ class Run:
       array = np.ascontiguousarray(logits[name], np.float32)
       _array(root, f"{name}/logits")[index] = array
       _array(root, f"{name}/digest")[index] = _digest(array)
-    _array(root, "members/diverged")[index] = diverged
-    _array(root, "members/done")[index] = True
+    _array(root, f"{self.index}/diverged")[index] = diverged
+    _array(root, f"{self.index}/done")[index] = True
 
   def logits_of(self, index: int, split: str) -> np.ndarray:
     """One member's logits: float32 [example, attribute] (or class)."""
     return self._group(split)["logits"].isel(member=index).to_numpy()
 
-  def log(self, records: Iterator[Mapping[str, Any]]) -> None:
+  def log(self, records: Iterable[Mapping[str, Any]]) -> None:
     """Appends records to the metrics log, one JSON object a line."""
     with (self.path / "metrics.jsonl").open("a") as file:
       file.writelines(json.dumps(record) + "\n" for record in records)
@@ -238,12 +273,7 @@ def create(
   final, staging = path / LOGITS, path / f".{LOGITS}.partial"
   for leftover in (final, staging):
     shutil.rmtree(leftover, ignore_errors=True)
-  nobody = np.zeros(len(members), bool)
-  columns = {key: _stored(members[key].to_numpy()) for key in members}
-  columns |= {"done": nobody, "diverged": nobody}
-  index = xr.Dataset({key: ("member", one) for key, one in columns.items()})
-  flags = {"done": {"chunks": (1,)}, "diverged": {"chunks": (1,)}}
-  _write(index, staging, "members", flags)
+  _write_index(members.assign(done=False, diverged=False), staging, "members")
   for name in SPLITS:
     data = _labelled(dataset, name)
     encoding: dict[str, dict[str, Any]] = {}
@@ -353,6 +383,15 @@ def _stored(values: np.ndarray) -> np.ndarray:
   """Text as variable-length strings, the text type that zarr v3 specifies."""
   is_text = values.dtype.kind in "UOT"
   return values.astype(np.dtypes.StringDType()) if is_text else values
+
+
+def _write_index(members: pd.DataFrame, path: Path, group: str) -> None:
+  """Writes the member axis; flags have a chunk for each member."""
+  columns = {str(key): _stored(members[key].to_numpy()) for key in members}
+  index = xr.Dataset({key: ("member", one) for key, one in columns.items()})
+  flags = {name: {"chunks": (1,)} for name in ("done", "diverged")}
+  shutil.rmtree(path / group, ignore_errors=True)
+  _write(index, path, group, flags)
 
 
 def _write(

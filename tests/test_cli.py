@@ -213,3 +213,60 @@ def test_the_module_is_the_command(tmp_path):
 def test_every_config_is_valid(path):
   sweep = cli.load_config(path)
   assert json.loads(json.dumps(sweep.to_dict())) == sweep.to_dict()
+
+
+def test_shards_merge_into_the_run_made_at_once(run, tmp_path, capsys):
+  path = tmp_path / "sharded"
+  for shard in ("0/2", "1/2"):
+    arguments = ["train", DIGITS, "--workdir", str(path), *TINY]
+    assert cli.main([*arguments, "--shard", shard]) == 0
+  assert f"prunebias merge {path}" in capsys.readouterr().out
+  assert cli.main(["merge", str(path)]) == 0
+  assert "4 members of 2 runs" in capsys.readouterr().out
+  whole, merged = store.open_run(run), store.open_run(path)
+  merged.verify()
+  key = [*store.MEMBER_KEY, "done"]
+  assert whole.members()[key].equals(merged.members()[key])
+  for split in store.EVALUATED:
+    one, two = (x.split(split)["logits"].to_numpy() for x in (whole, merged))
+    assert (one == two).all()
+  assert len(merged.metrics()) == len(whole.metrics())
+  parameters = sorted((path / "parameters").iterdir())
+  assert [one.name for one in parameters] == [f"{i:06d}.npz" for i in range(4)]
+  assert cli.main(["analyze", str(path)]) == 0
+  capsys.readouterr()
+  assert "holds a run already" in refused(capsys, "merge", path)
+  # The config of the whole sweep finds the merged run complete.
+  arguments = ["train", DIGITS, "--workdir", str(path), *TINY]
+  assert cli.main(arguments) == 0
+
+
+def test_merge_refuses_what_does_not_belong_together(run, tmp_path, capsys):
+  other = tmp_path / "other"
+  options = [*TINY, "--seeds", "9", "--train.epochs", "3"]
+  assert cli.main(["train", DIGITS, "--workdir", str(other), *options]) == 0
+  capsys.readouterr()
+  out = tmp_path / "out"
+  line = refused(capsys, "merge", run, other, "--workdir", out)
+  assert "another config" in line
+  assert "train.epochs is 3 and 2" in line
+  assert "is in another of the runs too" in refused(
+    capsys, "merge", run, run, "--workdir", out
+  )
+  assert "needs --workdir" in refused(capsys, "merge", run, other)
+  assert not (out / store.SWEEP).exists()
+
+
+@pytest.mark.parametrize(
+  ("shard", "message"),
+  [
+    ("2", "accepted: i/n"),
+    ("2/2", "accepted: 0/2 and up"),
+    ("0/3", "up to 2 shards"),
+  ],
+)
+def test_bad_shards(capsys, tmp_path, shard, message):
+  line = refused(
+    capsys, "train", DIGITS, "--workdir", tmp_path, *TINY, "--shard", shard
+  )
+  assert message in line

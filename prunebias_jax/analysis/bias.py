@@ -13,7 +13,7 @@ from prunebias_jax.analysis.flags import BiasFlag, bits
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.rates import Confusion, divide
 
-FEW_POSITIVES = 10
+FEW_POSITIVES = 10  # in the labels or among the predictions
 SMALL_GAP = 0.1
 
 
@@ -92,6 +92,7 @@ def bias_amplification(
       BiasFlag.HIGHER_IN_REST: higher_in_rest,
       BiasFlag.NO_TRAIN: np.array(not pairs.has_train),
       BiasFlag.NOT_BINARY: ~pairs.binary[:, None],
+      BiasFlag.FEW_PREDICTED: (chosens > 0) & (chosens < FEW_POSITIVES),
     },
   )
   # What else holds of an identity and itself is of no interest.

@@ -16,12 +16,14 @@ from prunebias_jax.analysis.columns import (
   CELL,
   CLASS_METRICS,
   DERIVED_METRICS,
+  DERIVED_OVERALL_METRICS,
   EVERYONE,
   GROUP_METRICS,
   MEAN,
   MEMBER,
   OVERALL_METRICS,
   POPULATION,
+  RULES,
 )
 from prunebias_jax.analysis.tables import output_of
 
@@ -36,14 +38,16 @@ class Cells:
     values: float64 [member, block, output]; a block is one metric of one
       group under one rule.
     blocks: the blocks' threshold_rule, metric, identity and value.
-    overall: float64 [member, metric]: those of a classifier as a whole.
+    whole: float64 [member, cell]: numbers of a classifier as a whole.
+    whole_key: the columns `columns.CELL` of these.
     names: the outputs' names.
     output: "attribute" or "class".
   """
 
   values: np.ndarray
   blocks: pd.DataFrame
-  overall: np.ndarray
+  whole: np.ndarray
+  whole_key: pd.DataFrame
   names: tuple[str, ...]
   output: str
 
@@ -53,50 +57,60 @@ class Cells:
     names = [*self.names, MEAN]
     rows = self.blocks.loc[self.blocks.index.repeat(len(names))].copy()
     rows["attribute"] = np.tile(np.array(names, object), len(self.blocks))
-    whole = pd.DataFrame(
-      {
-        "threshold_rule": "default",
-        "metric": list(OVERALL_METRICS[: self.overall.shape[1]]),
-        "attribute": ALL,
-        "identity": EVERYONE,
-        "value": EVERYONE,
-      }
-    )
-    return pd.concat([rows, whole] if len(whole) else [rows])[list(CELL)]
+    parts = [rows, self.whole_key] if len(self.whole_key) else [rows]
+    return pd.concat(parts)[list(CELL)]
+
+  def averaged(self, members: np.ndarray) -> np.ndarray:
+    """The outputs that the mean of each block goes over: bool [block, output].
+
+    Those that have a value in every one of these members, and in every group
+    of the block's identity: so seeds, sides and groups are compared on the
+    same outputs. A group without any such output (an empty one, say) has no
+    mean, and does not narrow the others'.
+
+    Args:
+      members: int [row], places on the member axis.
+    """
+    complete = np.isfinite(self.values[members]).all(axis=0)
+    some = complete.any(axis=1)
+    family = self.blocks.groupby(
+      ["threshold_rule", "metric", "identity"], sort=False
+    ).ngroup()
+    shared = np.ones((int(family.max()) + 1, len(self.names)), bool)
+    np.logical_and.at(shared, family.to_numpy()[some], complete[some])
+    return shared[family] & complete
 
   def flat(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The cells of some members, with a mean over the outputs in each block.
-
-    The mean goes over the outputs that have a value in every one of these
-    members, so that what is averaged does not change from seed to seed.
 
     Args:
       members: int [row], places on the member axis.
 
     Returns:
-      float64 [row, cell], and int [cell]: the outputs in the mean; -1 in a
-      cell that is not one.
+      float64 [row, cell], and int [cell]: the outputs in the mean, see
+      `averaged`; -1 in a cell that is not one.
     """
     values = self.values[members]
-    common = np.isfinite(values).all(axis=0)
+    common = self.averaged(members)
     used = common.sum(axis=1)
     total = np.where(common, values, 0.0).sum(axis=2)
     mean = np.divide(
       total, used, out=np.full(total.shape, np.nan), where=used > 0
     )
     cells = np.concatenate([values, mean[:, :, None]], axis=2)
-    averaged = np.full(cells.shape[1:], -1)
-    averaged[:, -1] = used
-    whole = self.overall[members]
+    counts = np.full(cells.shape[1:], -1)
+    counts[:, -1] = used
+    whole = self.whole[members]
     flat = np.concatenate([cells.reshape(len(members), -1), whole], axis=1)
-    return flat, np.append(averaged.ravel(), np.full(whole.shape[1], -1))
+    return flat, np.append(counts.ravel(), np.full(whole.shape[1], -1))
 
 
 def make_cells(arrays: xr.Dataset) -> Cells:
   """Lays out every metric of `arrays` as cells of one large table."""
   output = output_of(arrays)
-  single = CLASS_METRICS if output == "class" else ATTRIBUTE_METRICS
-  singles = (*single, *DERIVED_METRICS)
+  singles: tuple[str, ...] = CLASS_METRICS
+  if output == "attribute":
+    singles = (*ATTRIBUTE_METRICS, *DERIVED_METRICS)
   values: list[np.ndarray] = []
   blocks: list[tuple[str, str, str, str]] = []
 
@@ -114,28 +128,51 @@ def make_cells(arrays: xr.Dataset) -> Cells:
       ("bias_amplification", "bias_amplification", "pair"),
       *((f"group_{name}", name, "group") for name in GROUP_METRICS),
     ):
-      for place, (identity, value) in enumerate(
-        zip(
-          arrays[f"{along}_identity"].to_numpy().tolist(),
-          arrays[f"{along}_value"].to_numpy().tolist(),
-          strict=True,
-        )
-      ):
+      for place, (identity, value) in enumerate(_groups(arrays, along)):
         if identity != EVERYONE or metric not in singles:
           add(rule, metric, identity, value, of)
           values[-1] = values[-1][:, :, place]
-  whole = [f"overall_{name}" for name in OVERALL_METRICS]
-  columns = [arrays[name].to_numpy()[:, 0] for name in whole if name in arrays]
-  members = arrays.sizes["member"]
+  whole, whole_key = _whole(arrays)
   return Cells(
     values=np.stack(values, axis=1),
     blocks=pd.DataFrame(
       blocks, columns=["threshold_rule", "metric", "identity", "value"]
     ),
-    overall=np.array(columns).T.reshape(members, len(columns)),
+    whole=whole,
+    whole_key=whole_key,
     names=tuple(map(str, arrays[output].to_numpy())),
     output=output,
   )
+
+
+def _groups(arrays: xr.Dataset, along: str) -> list[tuple[str, str]]:
+  """Identity and value along the dimension "group" or "pair"."""
+  columns = (arrays[f"{along}_identity"], arrays[f"{along}_value"])
+  return list(zip(*(one.to_numpy().tolist() for one in columns), strict=True))
+
+
+def _whole(arrays: xr.Dataset) -> tuple[np.ndarray, pd.DataFrame]:
+  """A classifier's numbers as a whole, of everyone and of every group.
+
+  Returns:
+    float64 [member, cell] and the cells' key; no cell for attributes.
+  """
+  columns: list[np.ndarray] = []
+  rows: list[tuple[str, str, str]] = []
+  for metric in (*OVERALL_METRICS, *DERIVED_OVERALL_METRICS):
+    if f"overall_{metric}" in arrays:
+      columns.append(arrays[f"overall_{metric}"].to_numpy()[:, 0])
+      rows.append((metric, EVERYONE, EVERYONE))
+  if "overall_group_accuracy" in arrays:
+    accuracy = arrays["overall_group_accuracy"].to_numpy()[:, 0]
+    for place, (identity, value) in enumerate(_groups(arrays, "group")):
+      if identity != EVERYONE:
+        columns.append(accuracy[:, place])
+        rows.append(("accuracy", identity, value))
+  key = pd.DataFrame(rows, columns=["metric", "identity", "value"])
+  key = key.assign(threshold_rule=RULES[0], attribute=ALL)
+  members = arrays.sizes["member"]
+  return np.array(columns).T.reshape(members, len(columns)), key
 
 
 def members_of(arrays: xr.Dataset) -> pd.DataFrame:
@@ -152,14 +189,28 @@ def populations(members: pd.DataFrame) -> dict[Population, np.ndarray]:
   return {key: np.array(places) for key, places in found.items()}
 
 
-def baseline(members: pd.DataFrame) -> Population | None:
-  """The dense population: unquantized, pruner "dense" or else sparsity 0."""
-  found = [
-    key
-    for key in populations(members)
-    if key[2] == "none" and (key[0] == "dense" or key[1] == 0)
+def baseline(
+  members: pd.DataFrame, population: Population | None = None
+) -> Population | None:
+  """The dense population that one is compared with, always unquantized.
+
+  Args:
+    members: all of the run.
+    population: the one that is compared; None for any.
+
+  Returns:
+    That of the pruner "dense". Without one, that of sparsity 0 of the
+    population's own pruner; or else the first of sparsity 0 in the members'
+    order. None where there is none.
+  """
+  found = [key for key in populations(members) if key[2] == "none"]
+  own = "" if population is None else population[0]
+  candidates = [
+    *(key for key in found if key[0] == "dense"),
+    *(key for key in found if key[1] == 0 and key[0] == own),
+    *(key for key in found if key[1] == 0),
   ]
-  return min(found, key=lambda key: key[0] != "dense", default=None)
+  return next(iter(candidates), None)
 
 
 def paired(

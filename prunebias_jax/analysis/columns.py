@@ -31,6 +31,7 @@ CLASS_METRICS = (
   "entropy",
   "ece",
 )
+# Of a classifier as a whole.
 OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece")
 GROUP_METRICS = (
   "accuracy",
@@ -38,8 +39,10 @@ GROUP_METRICS = (
   "false_negative_rate",
   "selection_rate",
 )
-# Summarised over seeds although no table of members has it as a column.
+# Summarised over seeds although no table of members has them as a column: of
+# each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
+DERIVED_OVERALL_METRICS = ("balanced_accuracy",)
 
 TABLES: dict[str, tuple[str, ...]] = {
   "attributes": (
@@ -116,6 +119,9 @@ TEXT = (
   "interval",
   "reason",
 )
+
+# Whole numbers that may be missing.
+COUNTS = ("n_positive", "n_negative")
 
 EVERYONE = ""
 MEAN = "(mean)"

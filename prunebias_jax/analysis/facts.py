@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from prunebias_jax.analysis.bias import GroupPairs
+from prunebias_jax.analysis.checks import check_names, check_split
 from prunebias_jax.analysis.columns import EVERYONE
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.errors import InputError
@@ -68,7 +69,8 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
     The facts.
 
   Raises:
-    InputError: no test logits, or fewer than two exclusive classes.
+    InputError: no test logits, fewer than two exclusive classes, a split
+      that `checks` refuses.
   """
   test, train = splits.get("test"), splits.get("train")
   if test is None or "logits" not in test:
@@ -77,6 +79,9 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
   names = tuple(map(str, test[output].to_numpy()))
   if output == "class" and len(names) < 2:
     raise InputError(f"one class ({names[0]}); two or more are needed")
+  check_names(names, output)
+  for name, data in splits.items():
+    check_split(name, data, len(names))
   identity_names = tuple(map(str, test["identity"].to_numpy()))
   labels = indicators(test, len(names))
   identities = test["identities"].to_numpy()

@@ -37,6 +37,7 @@ class BiasFlag(enum.IntFlag):
   HIGHER_IN_REST = 128
   NO_TRAIN = 256
   NOT_BINARY = 512
+  FEW_PREDICTED = 1024
 
 
 ATTRIBUTE_REASONS: Mapping[int, str] = {
@@ -78,6 +79,10 @@ PAPER_ATTRIBUTE_REASONS: Mapping[int, str] = {
 CLASS_REASONS: Mapping[int, str] = {
   **ATTRIBUTE_REASONS,
   AttributeFlag.CONSTANT: "predicted for no example, or for all",
+}
+PAPER_CLASS_REASONS: Mapping[int, str] = {
+  **PAPER_ATTRIBUTE_REASONS,
+  AttributeFlag.CONSTANT: CLASS_REASONS[AttributeFlag.CONSTANT],
 }
 BIAS_REASONS: Mapping[int, str] = {
   BiasFlag.SAME_ATTRIBUTE: "the attribute is the identity itself",

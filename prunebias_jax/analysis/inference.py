@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 import scipy.stats
 
-# Below 10,000 arrangements all are visited, above as many are drawn.
-ARRANGEMENTS = 10_000
+# Up to 13 signs all arrangements are visited, above about as many are drawn.
+MOST_SIGNS = 13
 DRAWS = 9_999
 REACH = 0.05
 # A spread this small, relative to the values, is rounding.
@@ -42,6 +42,7 @@ class Contrast:
     signflip_p: two-sided sign-flip permutation test of the mean.
     wilcoxon_p: two-sided signed-rank test.
     correlation: Pearson, over seeds, of compressed and dense.
+    nonzero: int [cell], the pairs whose two sides differ.
   """
 
   pairs: int
@@ -51,12 +52,14 @@ class Contrast:
   signflip_p: np.ndarray
   wilcoxon_p: np.ndarray
   correlation: np.ndarray
+  nonzero: np.ndarray
 
 
 def fewest_pairs(level: float = REACH) -> int:
   """The smallest K at which a two-sided sign test can reach p <= level.
 
-  All K differences on one side and its mirror image are 2 of 2^K arrangements.
+  All K differences on one side and its mirror image are 2 of 2^K arrangements;
+  a difference of 0 has no side and does not count.
   """
   pairs = 1
   while 2.0 ** (1 - pairs) > level:
@@ -76,7 +79,8 @@ def mean_interval(
       from, where that is larger than the values: tells rounding from spread.
 
   Returns:
-    The interval; low and high are NaN with one seed.
+    The interval; low and high are NaN with one seed, and where all seeds
+    agree: that tells nothing of how far the next one would lie.
   """
   seeds = len(values)
   mean = values.mean(axis=0)
@@ -84,7 +88,7 @@ def mean_interval(
     missing = np.full(mean.shape, np.nan)
     return Interval(estimate=mean, low=missing, high=missing)
   half = scipy.stats.t.ppf((1 + level) / 2, seeds - 1) / np.sqrt(seeds)
-  half = half * _sd(values, scale)
+  half = half * _positive(_sd(values, scale))
   return Interval(estimate=mean, low=mean - half, high=mean + half)
 
 
@@ -99,7 +103,8 @@ def sd_interval(values: np.ndarray, *, level: float = 0.95) -> Interval:
     level: coverage in (0, 1).
 
   Returns:
-    The interval; all NaN with one seed.
+    The interval; all NaN with one seed, low and high also where all seeds
+    agree.
   """
   seeds = len(values)
   if seeds < 2:
@@ -110,8 +115,8 @@ def sd_interval(values: np.ndarray, *, level: float = 0.95) -> Interval:
   high, low = scipy.stats.chi2.ppf(np.array([tail, 1 - tail]), seeds - 1)
   return Interval(
     estimate=sd,
-    low=sd * np.sqrt((seeds - 1) / low),
-    high=sd * np.sqrt((seeds - 1) / high),
+    low=_positive(sd) * np.sqrt((seeds - 1) / low),
+    high=_positive(sd) * np.sqrt((seeds - 1) / high),
   )
 
 
@@ -127,8 +132,9 @@ def paired_contrast(
 
   Returns:
     The contrast. NaN is what cannot be had: interval, sd and t from one pair,
-    t without any spread, the discrete tests below `fewest_pairs()`, the
-    correlation below three pairs or without spread.
+    interval and t without any spread, the discrete tests with fewer than
+    `fewest_pairs()` differences other than 0, the correlation below three
+    pairs or without spread.
   """
   differences = compressed - dense
   scale = np.maximum(np.abs(compressed), np.abs(dense)).max(axis=0)
@@ -141,17 +147,22 @@ def paired_contrast(
   if pairs > 1:
     t = interval.estimate[spread] / (sd[spread] / np.sqrt(pairs))
     t_p[spread] = 2 * scipy.stats.t.sf(np.abs(t), pairs - 1)
-  reachable = pairs >= fewest_pairs()
   # Rounding would break ties among the differences, and leave zeros unseen.
   exact = np.where(np.abs(differences) <= ROUNDING * scale, 0.0, differences)
+  nonzero = np.count_nonzero(exact, axis=0)
+  enough = nonzero >= fewest_pairs()
+  signflip_p, wilcoxon_p = missing.copy(), missing.copy()
+  signflip_p[enough] = signflip(exact[:, enough])
+  wilcoxon_p[enough] = wilcoxon(exact[:, enough], scale[enough])
   return Contrast(
     pairs=pairs,
     difference=interval,
     sd=sd,
     t_p=t_p,
-    signflip_p=signflip(exact) if reachable else missing,
-    wilcoxon_p=wilcoxon(exact, scale) if reachable else missing,
+    signflip_p=signflip_p,
+    wilcoxon_p=wilcoxon_p,
     correlation=_correlation(compressed, dense),
+    nonzero=nonzero,
   )
 
 
@@ -159,8 +170,9 @@ def signflip(differences: np.ndarray) -> np.ndarray:
   """Two-sided sign-flip permutation test that the differences centre on 0.
 
   Under the null every difference is as likely as its negative. The statistic
-  is |sum of the differences|. All 2^K arrangements up to 10,000, else 9,999
-  seeded draws with p = (1 + hits) / (1 + draws).
+  is |sum of the differences|. Differences of 0 are the same under either sign
+  and dropped. All arrangements of up to 13 signs, else 9,999 seeded draws
+  with p = (1 + hits) / (1 + draws).
 
   Args:
     differences: float64 [seed, cell].
@@ -168,8 +180,80 @@ def signflip(differences: np.ndarray) -> np.ndarray:
   Returns:
     float64 [cell] in (0, 1]; 1 where all differences are 0.
   """
+  order = np.argsort(differences == 0, axis=0, kind="stable")
+  packed = np.take_along_axis(differences, order, axis=0)
+  nonzero = np.count_nonzero(differences, axis=0)
+  result = np.ones(differences.shape[1])
+  for count in np.unique(nonzero[nonzero > 0]).tolist():
+    cells = np.flatnonzero(nonzero == count)
+    result[cells] = _flipped(packed[:count, cells])
+  return result
+
+
+def wilcoxon(
+  differences: np.ndarray, scale: np.ndarray | None = None
+) -> np.ndarray:
+  """Two-sided signed-rank test; zeros dropped, ties by midranks.
+
+  With up to 13 differences other than 0 it is the exact test given the ties:
+  the sign-flip test of the signed ranks (scipy's exact distribution where
+  nothing is tied). Above, the normal approximation without continuity
+  correction.
+
+  Args:
+    differences: float64 [seed, cell].
+    scale: float64 [cell], as for `mean_interval`: differences whose sizes
+      agree up to rounding are tied.
+
+  Returns:
+    float64 [cell] in (0, 1]; 1 where all differences are 0.
+  """
+  zero = differences == 0
+  tolerance = np.zeros(differences.shape[1])
+  if scale is not None:
+    tolerance = ROUNDING * scale
+  # Below every size, so that the zeros get the first ranks for themselves.
+  sizes = np.where(zero, -1.0 - tolerance, np.abs(differences))
+  zeros = np.count_nonzero(zero, axis=0)
+  ranks = scipy.stats.rankdata(_merged(sizes, tolerance), axis=0) - zeros
+  signed = np.sign(differences) * np.where(zero, 0, ranks)
+  result = np.empty(differences.shape[1])
+  exact = len(differences) - zeros <= MOST_SIGNS
+  result[exact] = signflip(signed[:, exact])
+  # Each rank is a coin flip of variance rank^2: no correction for ties needed.
+  rest = signed[:, ~exact]
+  z = rest.sum(axis=0) / np.sqrt((rest**2).sum(axis=0))
+  result[~exact] = 2 * scipy.stats.norm.sf(np.abs(z))
+  return result
+
+
+def _merged(sizes: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
+  """Ordinal places of the sizes, neighbours within the tolerance being equal.
+
+  Args:
+    sizes: float64 [seed, cell].
+    tolerance: float64 [cell].
+
+  Returns:
+    int [seed, cell], for their order and their ties.
+  """
+  order = np.argsort(sizes, axis=0)
+  gaps = np.diff(np.take_along_axis(sizes, order, axis=0), axis=0) > tolerance
+  groups = np.zeros(sizes.shape, int)
+  groups[1:] = np.cumsum(gaps, axis=0)
+  result = np.empty_like(groups)
+  np.put_along_axis(result, order, groups, axis=0)
+  return result
+
+
+def _flipped(differences: np.ndarray) -> np.ndarray:
+  """The share of sign arrangements at least as extreme: float64 [cell].
+
+  Args:
+    differences: float64 [seed, cell], none of them 0.
+  """
   pairs, cells = differences.shape
-  exact = 2**pairs <= ARRANGEMENTS
+  exact = pairs <= MOST_SIGNS
   signs = _all_signs(pairs) if exact else _drawn_signs(pairs)
   observed = np.abs(differences.sum(axis=0))
   # The sums of one arrangement in two orders differ by rounding.
@@ -183,39 +267,9 @@ def signflip(differences: np.ndarray) -> np.ndarray:
   return hits / len(signs) if exact else (1 + hits) / (1 + len(signs))
 
 
-def wilcoxon(
-  differences: np.ndarray, scale: np.ndarray | None = None
-) -> np.ndarray:
-  """Two-sided signed-rank test; zeros dropped, ties by midranks.
-
-  Up to 10,000 arrangements it is the exact test given the ties: the sign-flip
-  test of the signed ranks (scipy's exact distribution where nothing is tied).
-  Above, the normal approximation without continuity correction.
-
-  Args:
-    differences: float64 [seed, cell].
-    scale: float64 [cell], as for `mean_interval`: differences whose sizes
-      agree up to rounding are tied.
-
-  Returns:
-    float64 [cell] in (0, 1]; 1 where all differences are 0.
-  """
-  pairs, cells = differences.shape
-  size = np.abs(differences)
-  if scale is not None:
-    # A grid far finer than any two rates, far coarser than rounding.
-    grid = np.where(scale > 0, scale, 1.0) * (1000 * ROUNDING)
-    size = np.round(size / grid)
-  zeros = np.count_nonzero(size == 0, axis=0)
-  ranks = scipy.stats.rankdata(size, axis=0) - zeros
-  signed = np.sign(differences) * np.where(size == 0, 0, ranks)
-  if 2**pairs <= ARRANGEMENTS:
-    return signflip(signed)
-  # Each rank is a coin flip of variance rank^2: no correction for ties needed.
-  z = np.zeros(cells)
-  some = zeros < pairs
-  z[some] = signed[:, some].sum(0) / np.sqrt((signed[:, some] ** 2).sum(0))
-  return 2 * scipy.stats.norm.sf(np.abs(z))
+def _positive(sd: np.ndarray) -> np.ndarray:
+  """The sd, NaN where it is 0: such a spread makes no interval."""
+  return np.where(sd > 0, sd, np.nan)
 
 
 def _sd(values: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:

@@ -25,6 +25,7 @@ from prunebias_jax.analysis.rates import (
   Confusion,
   balanced_accuracy,
   confusion,
+  divide,
   group_rates,
   tcb,
 )
@@ -143,10 +144,17 @@ def _overall(
   facts: Facts,
   parity: Parity,
 ) -> Arrays:
-  """Metrics of a classifier as a whole: arrays without a dimension."""
-  right = np.any(predicted & facts.labels, axis=1)
+  """Metrics of a classifier as a whole: without a dimension, or [group]."""
+  hits = predicted & facts.labels
+  right = np.any(hits, axis=1)
+  recalls = divide(hits.sum(axis=0), facts.labels.sum(axis=0))
+  membership = facts.groups.membership
   top = scipy.special.expit(odds.max(axis=1))
   return {
+    "overall_balanced_accuracy": np.float64(np.nanmean(recalls)),
+    "overall_group_accuracy": divide(
+      right.astype(np.float64) @ membership, membership.sum(axis=0)
+    ),
     "overall_accuracy": np.float64(right.mean()),
     "overall_uncertainty": np.float64(class_uncertainty(odds)),
     "overall_entropy": np.float64(class_entropy(logits)),
@@ -172,7 +180,6 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
       facts.prevalence,
       parity=parity,
     ),
-    "balanced_accuracy": balanced_accuracy(rates)[everyone],
     # The outputs come first in what is stored, the groups first in matmuls.
     "bias_amplification": value.T,
     "bias_amplification_flags": flags.T,
@@ -192,6 +199,7 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
     arrays["false_positive_rate"] = rates.false_positive_rate[everyone]
   else:
     arrays["threshold"] = made.threshold
+    arrays["balanced_accuracy"] = balanced_accuracy(rates)[everyone]
     arrays["interdependence"] = linked.value
     masks |= {
       AttributeFlag.COMBINATION: linked.combination,

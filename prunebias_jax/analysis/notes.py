@@ -9,6 +9,8 @@ from prunebias_jax.analysis.cells import (
   paired,
   populations,
 )
+from prunebias_jax.analysis.checks import population_text
+from prunebias_jax.analysis.columns import EVERYONE
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
 from prunebias_jax.analysis.inference import fewest_pairs
 from prunebias_jax.analysis.tables import output_of
@@ -25,13 +27,13 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
   Returns:
     One sentence each, the most general first; empty where nothing is missing.
   """
-  return [*_splits(arrays), *_seeds(arrays), *_outputs(arrays)]
-
-
-def member_text(pruner: str, sparsity: float, quantization: str) -> str:
-  """A population as a reader names it: "magnitude, sparsity 0.95"."""
-  middle = "" if quantization == "none" else f", {quantization}"
-  return f"{pruner}, sparsity {sparsity:g}{middle}"
+  return [
+    *_splits(arrays),
+    *_seeds(arrays),
+    *_outputs(arrays),
+    *_groups(arrays),
+    *_bias(arrays),
+  ]
 
 
 def _splits(arrays: xr.Dataset) -> list[str]:
@@ -62,11 +64,10 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
   single = [key for key, places in found.items() if len(places) == 1]
   if single:
     notes.append(
-      f"One seed in {_listed([member_text(*key) for key in single])}: "
+      f"One seed in {_listed([population_text(*key) for key in single])}: "
       "intervals and standard deviations over seeds are not available there."
     )
-  dense = baseline(members)
-  if dense is None:
+  if baseline(members) is None:
     notes.append(
       "The run has no dense members: paired differences to dense are not "
       "available."
@@ -74,21 +75,22 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
     return notes
   few = []
   for key, places in found.items():
-    if key == dense:
+    dense = baseline(members, key)
+    if dense is None or key == dense:
       continue
     pairs = len(paired(members, places, found[dense])[0])
     if pairs < len(places):
       notes.append(
         f"{len(places) - pairs} of {len(places)} members of "
-        f"{member_text(*key)} have no dense member of the same seed: they are "
-        "left out of the paired differences."
+        f"{population_text(*key)} have no dense member of the same seed: they "
+        "are left out of the paired differences."
       )
     if 0 < pairs < fewest_pairs():
-      few.append(member_text(*key))
+      few.append(population_text(*key))
   if few:
     notes.append(
       "Sign-flip and Wilcoxon tests are not available (they need "
-      f"K >= {fewest_pairs()} pairs) in {_listed(few)}."
+      f"K >= {fewest_pairs()} pairs that differ) in {_listed(few)}."
     )
   return notes
 
@@ -96,10 +98,11 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
 def _outputs(arrays: xr.Dataset) -> list[str]:
   """Sentences about single attributes or classes."""
   output = output_of(arrays)
-  plural = "attributes" if output == "attribute" else "classes"
   names = np.array(arrays[output].to_numpy().tolist(), object)
   flags = arrays["flags"].to_numpy()
   notes = []
+  if np.any(flags & AttributeFlag.ONE_ATTRIBUTE):
+    notes.append("There is one attribute: interdependence is not available.")
   for flag, word in (
     (AttributeFlag.NO_POSITIVES, "positives"),
     (AttributeFlag.NO_NEGATIVES, "negatives"),
@@ -133,14 +136,106 @@ def _outputs(arrays: xr.Dataset) -> list[str]:
       f"The validation labels of {_listed(without)} are of one class: the "
       "calibrated threshold lies beside all validation logits."
     )
-  low = arrays["bias_amplification_flags"].to_numpy() & BiasFlag.LOW_N
-  few = names[np.any(low, axis=(0, 1, 3))].tolist()
-  if few:
+  return notes
+
+
+def _groups(arrays: xr.Dataset) -> list[str]:
+  """Sentences about groups without examples, positives or negatives."""
+  identities, values = map(np.array, _pairs_of(arrays, "group"))
+  positive = arrays["n_positive"].to_numpy()
+  negative = arrays["n_negative"].to_numpy()
+  # Every output counts the same examples.
+  empty = (positive + negative)[0] == 0
+  crossed = np.array(["*" in identity for identity in identities], bool)
+  notes = []
+  names = [
+    f"{identity} = {value}"
+    for identity, value in zip(
+      identities[empty & ~crossed], values[empty & ~crossed], strict=True
+    )
+  ]
+  if names:
     notes.append(
-      f"Bias amplification of {len(few)} of {len(names)} {plural} rests on "
-      "fewer than 10 positives in a group (flag low_n)."
+      f"No test example has {_listed(names)}: the rates of such a group and "
+      "its bias amplification are not available."
+    )
+  if np.any(empty & crossed):
+    notes.append(
+      f"{np.count_nonzero(empty & crossed)} of {np.count_nonzero(crossed)} "
+      "crossings of two identities hold no test example: they have no rates."
+    )
+  outputs = arrays[output_of(arrays)].to_numpy()
+  itself = np.array(
+    [
+      [name in identity.split("*") for identity in identities]
+      for name in outputs
+    ]
+  )
+  counted = ~empty & (identities != EVERYONE) & ~itself
+  one_sided = counted & ((positive == 0) | (negative == 0))
+  if np.any(one_sided):
+    notes.append(
+      f"{np.count_nonzero(one_sided)} of {np.count_nonzero(counted)} "
+      f"({output_of(arrays)}, group) cells hold no positives or no negatives: "
+      "the false negative or false positive rate is not available there."
     )
   return notes
+
+
+def _bias(arrays: xr.Dataset) -> list[str]:
+  """Sentences about bias amplification that is missing or rests on little."""
+  if not arrays.sizes["pair"]:
+    return []
+  flags = arrays["bias_amplification_flags"].to_numpy()
+  finite = np.isfinite(arrays["bias_amplification"].to_numpy())
+  output = output_of(arrays)
+  notes = []
+  # Those that are empty in test are told of as groups.
+  sizes = (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0].tolist()
+  groups = zip(*_pairs_of(arrays, "group"), strict=True)
+  size = dict(zip(groups, sizes, strict=True))
+  constant = [
+    identity
+    for identity, value, empty in zip(
+      *_pairs_of(arrays, "pair"),
+      np.any(flags & BiasFlag.EMPTY_GROUP, axis=(0, 1, 2)).tolist(),
+      strict=True,
+    )
+    if empty and 0 < size[identity, value] < size[EVERYONE, EVERYONE]
+  ]
+  if constant:
+    notes.append(
+      f"All train examples have one value of {_listed(_once(constant))}: its "
+      "bias amplification is not available."
+    )
+  equal = np.any(flags & BiasFlag.EQUAL_RATES, axis=(0, 1))
+  if np.any(equal):
+    notes.append(
+      f"The train rates of a group and its rest are equal in "
+      f"{np.count_nonzero(equal)} of {equal.size} ({output}, identity) cells: "
+      "bias amplification has no direction there."
+    )
+  for flag, name, words in (
+    (BiasFlag.LOW_N, "low_n", "positives in a group"),
+    (BiasFlag.FEW_PREDICTED, "few_predicted", "predicted positives"),
+  ):
+    few = np.count_nonzero((flags & flag > 0) & finite)
+    if few:
+      notes.append(
+        f"{few} of {np.count_nonzero(finite)} bias amplifications of single "
+        f"members rest on fewer than 10 {words} (flag {name})."
+      )
+  return notes
+
+
+def _pairs_of(arrays: xr.Dataset, along: str) -> tuple[list[str], list[str]]:
+  """Identities and values along the dimension "group" or "pair"."""
+  identity = arrays[f"{along}_identity"].to_numpy().tolist()
+  return identity, arrays[f"{along}_value"].to_numpy().tolist()
+
+
+def _once(names: list[str]) -> list[str]:
+  return list(dict.fromkeys(names))
 
 
 def _listed(names: list[str]) -> str:

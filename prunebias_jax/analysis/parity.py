@@ -1,4 +1,4 @@
-"""Which rule a metric follows: this project's, or the paper's to the letter."""
+"""Which rule a metric follows: this project's, or the paper's."""
 
 from typing import Literal
 

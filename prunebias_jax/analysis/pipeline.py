@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.columns import MEMBER
+from prunebias_jax.analysis.checks import members_in, name_of, places_of
 from prunebias_jax.analysis.facts import Facts, gather, indicators
 from prunebias_jax.analysis.measure import Arrays, measure
-from prunebias_jax.analysis.notes import make_notes, member_text
+from prunebias_jax.analysis.notes import make_notes
 from prunebias_jax.analysis.parity import PARITIES, Parity
 from prunebias_jax.analysis.results import Analysis, assemble
 from prunebias_jax.analysis.seeds import contrasts_table, variance_table
@@ -37,8 +37,8 @@ def analyze(
       [member, example, attribute] (or class) with the members' pruner,
       sparsity, quantization and seed. "train" and "valid" may be missing.
       Logits are read one member at a time.
-    parity: "paper" follows Iofinova et al. 2023 to the letter where "default"
-      departs from it; docs/statistics.md lists the differences.
+    parity: "paper" follows Iofinova et al. 2023 where "default" departs from
+      it; docs/statistics.md lists the differences.
     level: coverage of the intervals, in (0, 1).
 
   Returns:
@@ -46,16 +46,15 @@ def analyze(
 
   Raises:
     InputError: an unknown parity, a level outside (0, 1), no test logits, no
-      finished member, or logits that are not finite.
+      finished member, a member that is there twice or has no validation
+      logits, an empty split, labels other than 0 and 1 (or class ids), an
+      attribute named "(mean)" or "(all)", or logits that are not finite.
   """
   choose(parity, PARITIES, "parity")
   if not 0 < level < 1:
     raise InputError(f"level {level}; accepted: above 0 and below 1")
   facts = gather(splits)
-  test = splits["test"]
-  members = pd.DataFrame({key: test[key].to_numpy() for key in MEMBER})
-  if members.empty:
-    raise InputError("nothing to analyse: the run has no finished member")
+  members = members_in(splits["test"])
   measured = _measure_all(splits, facts, members, parity)
   arrays = assemble(measured, facts, members, parity=parity, level=level)
   first = (
@@ -84,25 +83,22 @@ def _measure_all(
   if facts.exclusive or valid is None or "logits" not in valid:
     valid = None
   positives = None
+  in_valid = np.zeros(len(members), int)
   if valid is not None:
+    in_valid = places_of(members, valid)
     positives = indicators(valid, len(facts.names)).sum(axis=0)
   measured: list[list[Arrays]] = []
   not_finite: list[str] = []
-  for place, member in members.iterrows():
+  for place in range(len(members)):
     logits = test["logits"].isel(member=place).to_numpy()
     valid_logits = None
     if valid is not None:
-      valid_logits = valid["logits"].isel(member=place).to_numpy()
+      valid_logits = valid["logits"].isel(member=in_valid[place]).to_numpy()
     finite = np.isfinite(logits).all() and (
       valid_logits is None or np.isfinite(valid_logits).all()
     )
     if not finite:
-      population = (
-        member["pruner"],
-        member["sparsity"],
-        member["quantization"],
-      )
-      not_finite.append(f"{member_text(*population)}, seed {member['seed']}")
+      not_finite.append(name_of(members.iloc[place]))
     elif not not_finite:
       measured.append(
         measure(

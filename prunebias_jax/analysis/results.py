@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import (
+  COUNTS,
   GROUP_METRICS,
   MEMBER,
   RULES,
@@ -49,6 +50,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "overall_uncertainty": (),
   "overall_entropy": (),
   "overall_ece": (),
+  "overall_balanced_accuracy": (),
+  "overall_group_accuracy": ("group",),
 }
 
 
@@ -94,6 +97,7 @@ class Analysis:
       )
       notes = json.dumps(self.notes, indent=1, ensure_ascii=False)
       (staging / NOTES).write_text(notes + "\n", encoding="utf-8")
+      recover(directory)
       _swap(staging, directory)
     finally:
       shutil.rmtree(staging, ignore_errors=True)
@@ -106,6 +110,7 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     InputError: the directory holds no analysis.
   """
   directory = Path(directory)
+  recover(directory)
   try:
     notes = json.loads((directory / NOTES).read_text(encoding="utf-8"))
     tables = {
@@ -122,6 +127,13 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       f"{directory} holds no analysis that can be read: {error}"
     ) from error
   return Analysis(tables=tables, arrays=_with_text(arrays, str), notes=notes)
+
+
+def recover(directory: Path) -> None:
+  """Puts back the analysis that an interrupted `Analysis.write` moved away."""
+  previous = _previous(directory)
+  if previous.is_dir() and not directory.exists():
+    previous.rename(directory)
 
 
 def assemble(
@@ -178,10 +190,12 @@ def assemble(
 
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
+  types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
+  types |= dict.fromkeys(COUNTS, "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,
-    dtype=dict.fromkeys(TEXT, str),
+    dtype=types,
     keep_default_na=False,
     na_values={name: ["NaN"] for name in numbers},
   )
@@ -207,7 +221,7 @@ def _with_text(
 
 def _swap(staging: Path, directory: Path) -> None:
   """Puts `staging` where `directory` was; puts that back on failure."""
-  previous = directory.with_name(f".{directory.name}.previous")
+  previous = _previous(directory)
   shutil.rmtree(previous, ignore_errors=True)
   had_previous = directory.exists()
   if had_previous:
@@ -219,3 +233,8 @@ def _swap(staging: Path, directory: Path) -> None:
       previous.rename(directory)
     raise
   shutil.rmtree(previous, ignore_errors=True)
+
+
+def _previous(directory: Path) -> Path:
+  """Where the analysis is that another is taking the place of."""
+  return directory.with_name(f".{directory.name}.previous")

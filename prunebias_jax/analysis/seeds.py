@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.cells import (
+  Cells,
   Population,
   baseline,
   make_cells,
@@ -18,7 +19,7 @@ from prunebias_jax.analysis.cells import (
   paired,
   populations,
 )
-from prunebias_jax.analysis.columns import CELL, POPULATION, TABLES
+from prunebias_jax.analysis.columns import CELL, EVERYONE, POPULATION, TABLES
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
   fewest_pairs,
@@ -31,6 +32,7 @@ from prunebias_jax.analysis.tables import frame
 INTERVAL = "t for the mean, chi-square for the sd: assumes normal seeds"
 ONE_SEED = "not available: one seed"
 NO_SEED = "not available: no seed has a value"
+NO_SPREAD = "not available: the same in every seed"
 
 
 def variance_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
@@ -56,14 +58,15 @@ def variance_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
     names = ("mean", "mean_low", "mean_high", "sd", "sd_low", "sd_high")
     seeds, numbers = _by_availability([values], names, summarise)
     interval = np.full(len(key), INTERVAL, object)
+    interval[numbers["sd"] == 0] = NO_SPREAD
     interval[seeds == 1] = ONE_SEED
     interval[seeds == 0] = NO_SEED
     reason = join_reasons(
       len(key),
       [
-        *_missing(seeds, len(places), "seeds"),
-        (numbers["sd"] == 0, "the same in every seed"),
-        *_averaged(averaged, len(cells.names), cells.output),
+        *_missing(seeds, len(places), "seeds", averaged),
+        (numbers["sd"] == 0, "the same in every seed: no interval"),
+        *_averaged(averaged, cells),
       ],
     )
     parts.append(
@@ -84,11 +87,11 @@ def contrasts_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
   """
   members = members_of(arrays)
   all_places = populations(members)
-  dense = baseline(members)
   cells = make_cells(arrays)
   key = cells.key
   parts = []
   for population, places in all_places.items():
+    dense = baseline(members, population)
     if dense is None or population == dense:
       continue
     first, second = paired(members, places, all_places[dense])
@@ -99,12 +102,13 @@ def contrasts_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
     pairs, numbers = _by_availability(
       both, _CONTRAST, lambda complete: _contrast(complete, level)
     )
+    nonzero = numbers.pop("nonzero")
     reason = join_reasons(
       len(key),
       [
-        *_missing(pairs, len(first), "pairs"),
-        *_unavailable(pairs, numbers),
-        *_averaged(averaged, len(cells.names), cells.output),
+        *_missing(pairs, len(first), "pairs", averaged),
+        *_unavailable(pairs, nonzero, numbers),
+        *_averaged(averaged, cells),
       ],
     )
     parts.append(
@@ -129,6 +133,7 @@ _CONTRAST = (
   "signflip_p",
   "wilcoxon_p",
   "correlation",
+  "nonzero",  # not a column: for the reasons
 )
 
 
@@ -146,6 +151,7 @@ def _contrast(
     "signflip_p": result.signflip_p,
     "wilcoxon_p": result.wilcoxon_p,
     "correlation": result.correlation,
+    "nonzero": result.nonzero,
   }
 
 
@@ -181,39 +187,58 @@ def _by_availability(
 
 
 def _missing(
-  count: np.ndarray, total: int, what: str
+  count: np.ndarray, total: int, what: str, averaged: np.ndarray
 ) -> list[tuple[np.ndarray, str]]:
   """Reasons where some seeds or pairs have no finite value."""
   return [
-    (count == found, f"{found} of {total} {what} have a value")
+    # A mean has a value in all of them or in none; see `_averaged`.
+    (
+      (count == found) & (averaged < 0),
+      f"{found} of {total} {what} have a value",
+    )
     for found in range(total)
   ]
 
 
 def _averaged(
-  averaged: np.ndarray, total: int, output: str
+  averaged: np.ndarray, cells: Cells
 ) -> list[tuple[np.ndarray, str]]:
-  """Reasons where a mean over the outputs leaves some out."""
-  plural = "attributes" if output == "attribute" else "classes"
+  """Reasons where a mean over the outputs leaves some out, or all."""
+  total = len(cells.names)
+  plural = "attributes" if cells.output == "attribute" else "classes"
+  grouped = (cells.key["identity"] != EVERYONE).to_numpy()
+  nothing = f"no {cells.output} has a value in every seed"
   return [
-    (averaged == used, f"mean over {used} of {total} {plural}")
-    for used in np.unique(averaged[averaged >= 0]).tolist()
-    if used < total
+    ((averaged == 0) & ~grouped, nothing),
+    ((averaged == 0) & grouped, f"{nothing} and group"),
+    *(
+      (averaged == used, f"mean over {used} of {total} {plural}")
+      for used in np.unique(averaged[averaged > 0]).tolist()
+      if used < total
+    ),
   ]
 
 
 def _unavailable(
-  pairs: np.ndarray, numbers: Mapping[str, np.ndarray]
+  pairs: np.ndarray, nonzero: np.ndarray, numbers: Mapping[str, np.ndarray]
 ) -> list[tuple[np.ndarray, str]]:
   """Reasons for the parts of a contrast that are NaN."""
   fewest = fewest_pairs()
-  few = (pairs > 0) & (pairs < fewest)
   no_spread = numbers["sd_difference"] == 0
   return [
     (pairs == 1, "interval and t not available: one pair"),
-    (no_spread, "t not available: the same difference in every seed"),
-    (few, f"sign-flip not available: needs K >= {fewest}"),
-    (few, f"Wilcoxon not available: needs K >= {fewest}"),
+    (
+      no_spread,
+      "interval and t not available: the same difference in every seed",
+    ),
+    *(
+      (
+        (pairs > 0) & (nonzero == found),
+        "sign-flip and Wilcoxon not available: "
+        f"needs {fewest} non-zero differences, has {found}",
+      )
+      for found in range(fewest)
+    ),
     (
       (pairs > 0) & (pairs < 3),
       "correlation not available: needs K >= 3",

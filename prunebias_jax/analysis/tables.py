@@ -11,6 +11,7 @@ from prunebias_jax.analysis.columns import (
   ATTRIBUTE_METRICS,
   CHECKPOINT,
   CLASS_METRICS,
+  COUNTS,
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
@@ -24,9 +25,12 @@ from prunebias_jax.analysis.flags import (
   CLASS_REASONS,
   PAPER_ATTRIBUTE_REASONS,
   PAPER_BIAS_REASONS,
+  PAPER_CLASS_REASONS,
   describe,
   join_reasons,
 )
+
+SINGLE_CLASSES = "the other columns are defined for single classes"
 
 
 def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -46,12 +50,14 @@ def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
 
 def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
   """The table "classes" of a multi-class task, with the row "(all)"."""
+  paper = arrays.attrs["parity"] == "paper"
+  texts = PAPER_CLASS_REASONS if paper else CLASS_REASONS
   dimensions = ("member", "threshold_rule", "class")
   columns = {
     **_member_columns(arrays, dimensions),
     "class": _spread(arrays, dimensions, "class"),
     **{name: arrays[name].to_numpy().ravel() for name in CLASS_METRICS},
-    "reason": describe(arrays["flags"].to_numpy().ravel(), CLASS_REASONS),
+    "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
   }
   members = arrays.sizes["member"]
   overall = {
@@ -62,9 +68,7 @@ def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
       name: arrays[f"overall_{name}"].to_numpy().ravel()
       for name in OVERALL_METRICS
     },
-    "reason": np.full(
-      members, "the other columns are defined for single classes", object
-    ),
+    "reason": np.full(members, SINGLE_CLASSES, object),
   }
   parts = [frame("classes", columns), frame("classes", overall)]
   return pd.concat(parts, ignore_index=True)
@@ -90,7 +94,11 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
 
 
 def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
-  """The table "groups": everyone, every value and every crossing of two."""
+  """The table "groups": everyone, every value and every crossing of two.
+
+  With the rows "(all)" of a multi-class task: the share of a group whose
+  likeliest class is right.
+  """
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "group")
   counts = {
@@ -124,6 +132,31 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
       name: arrays[f"group_{name}"].to_numpy().ravel() for name in GROUP_METRICS
     },
     "reason": reason,
+  }
+  parts = [frame("groups", columns)]
+  if output == "class":
+    parts.append(_whole_groups(arrays))
+  table = pd.concat(parts, ignore_index=True)
+  return table.astype(dict.fromkeys(COUNTS, "Int64"))
+
+
+def _whole_groups(arrays: xr.Dataset) -> pd.DataFrame:
+  """The rows "(all)" of the table "groups"."""
+  dimensions = ("member", "threshold_rule", "group")
+  accuracy = arrays["overall_group_accuracy"].to_numpy().ravel()
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    "attribute": np.full(len(accuracy), ALL, object),
+    "identity": _spread(arrays, dimensions, "group_identity"),
+    "value": _spread(arrays, dimensions, "group_value"),
+    **{
+      name: np.full(len(accuracy), np.nan) for name in (*COUNTS, *GROUP_METRICS)
+    },
+    "accuracy": accuracy,
+    "reason": np.where(
+      np.isnan(accuracy), "empty group", SINGLE_CLASSES
+    ).astype(object),
   }
   return frame("groups", columns)
 

@@ -58,8 +58,9 @@ def binary_entropy(logits: np.ndarray) -> np.ndarray:
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
   """Log probabilities of exclusive classes: float64 [example, class]."""
-  shifted = logits - np.max(logits, axis=1, keepdims=True)
-  shifted = shifted.astype(np.float64)
+  # In float32 the difference of two large logits is infinite.
+  exact = logits.astype(np.float64)
+  shifted = exact - np.max(exact, axis=1, keepdims=True)
   return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
 
 

@@ -7,9 +7,7 @@ import math
 from prunebias_jax.report.source import Cell, Population, Row, Source
 from prunebias_jax.report.vocabulary import (
   METRICS,
-  NOT_AVAILABLE,
   Metric,
-  group_name,
   probability,
 )
 
@@ -25,7 +23,6 @@ MOVERS = 5
 _METRICS = (
   "accuracy",
   "balanced_accuracy",
-  "recall",
   "auc",
   "uncertainty",
   "entropy",
@@ -43,11 +40,24 @@ _DECIDED = (
 )
 
 
+# The doubt about one class is not the uncertainty about which one it is.
+_MOVERS = {
+  "attribute": (
+    "balanced_accuracy",
+    "uncertainty",
+    "tcb",
+    "bias_amplification",
+  ),
+  "class": ("recall", "false_positive_rate", "tcb", "bias_amplification"),
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
   """A row: one metric of a population against dense, as texts.
 
-  `partial` says which part of the outputs a mean goes over; "" for all.
+  All of it goes over the same pairs and outputs; `partial` says which part of
+  the outputs that is, "" for all.
   """
 
   name: str
@@ -101,7 +111,7 @@ def blocks(source: Source, rule: str = "default") -> list[Block]:
   cells += [
     (
       bias,
-      f"{bias.title}, {group_name(*pair)}",
+      f"{bias.title}, {source.group_name(*pair)}",
       Cell(bias.name, identity=pair[0], value=pair[1], rule=rule),
     )
     for pair in source.pairs
@@ -114,10 +124,12 @@ def blocks(source: Source, rule: str = "default") -> list[Block]:
 
 
 def movers(source: Source, population: Population) -> list[Movers]:
-  """What moved most in a population against dense, metric by metric."""
-  first = "balanced_accuracy" if source.output == "attribute" else "recall"
+  """What moved most in a population against dense, metric by metric.
+
+  What lacks a value in some pair is not ranked: a few seeds move more.
+  """
   found = []
-  for name in (first, "uncertainty", "tcb", "bias_amplification"):
+  for name in _MOVERS[source.output]:
     metric = METRICS[name]
     rows = sorted(_outputs(source, metric, population), key=lambda row: row[0])
     down = [row for value, row in rows[:MOVERS] if value < 0]
@@ -159,14 +171,19 @@ def _outputs(
 ) -> Iterator[tuple[float, Change]]:
   """The differences of single outputs, for all identities where it has any."""
   pairs = source.pairs if metric.name == "bias_amplification" else (("", ""),)
-  for output in source.outputs:
-    for pair in pairs:
+  few = source.few(source.dense_of(population), population)
+  for row, output in enumerate(source.outputs):
+    for column, pair in enumerate(pairs):
       cell = Cell(metric.name, output, *pair)
       contrast = source.contrast(cell).get(population)
       if contrast is None or not math.isfinite(contrast["difference"]):
         continue
-      few = "*" * ((output, *pair) in source.few_positives)
-      name = f"{output} · {group_name(*pair)}{few}" if pair[0] else output
+      if contrast["n_seeds"] < source.pairs_with(population):
+        continue
+      name = output
+      if pair[0]:
+        mark = "*" * bool(few[row, column])
+        name = f"{output} · {source.group_name(*pair)}{mark}"
       yield (
         float(contrast["difference"]),
         _change(source, metric, name, cell, contrast, population),
@@ -181,17 +198,12 @@ def _change(
   contrast: Row,
   population: Population,
 ) -> Change:
-  summary = source.summary(cell)
-
-  def mean(where: Population | None) -> str:
-    row = None if where is None else summary.get(where)
-    return NOT_AVAILABLE if row is None else metric.text(row["mean"])
-
+  dense, here = source.sides(cell, population)
   return Change(
     name=name,
     unit=metric.unit,
-    dense=mean(source.dense),
-    here=mean(population),
+    dense=metric.text(dense),
+    here=metric.text(here),
     difference=metric.change(contrast["difference"]),
     interval=metric.change_interval(contrast["low"], contrast["high"]),
     t_p=probability(contrast["t_p"]),

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 import dataclasses
 from typing import Any
 
+import pandas as pd
+
 from prunebias_jax import store
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import (
@@ -18,24 +20,35 @@ NOT_RECORDED = "not recorded"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Progress:
-  """How many members the run has, and which are not finished."""
+  """How many members the run has, and which are not finished.
+
+  `usable` members are done and did not diverge; the others are named.
+  """
 
   total: int
   done: int
+  usable: int
   analysed: int
   missing: tuple[str, ...]
+  diverged: tuple[str, ...]
 
 
 def progress(source: Source) -> Progress:
   """Counts the members that are finished, and those that are analysed."""
   members = source.members
-  missing = members[~members["done"].astype(bool)]
+  done, diverged = (members[name].astype(bool) for name in ("done", "diverged"))
   return Progress(
     total=len(members),
-    done=len(members) - len(missing),
+    done=int(done.sum()),
+    usable=int((done & ~diverged).sum()),
     analysed=source.analysis.arrays.sizes["member"],
-    missing=tuple(store.member_name(row) for _, row in missing.iterrows()),
+    missing=_names(members[~done]),
+    diverged=_names(members[done & diverged]),
   )
+
+
+def _names(members: pd.DataFrame) -> tuple[str, ...]:
+  return tuple(store.member_name(row) for _, row in members.iterrows())
 
 
 def summary(source: Source) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 import dataclasses
 
+from prunebias_jax.analysis.bias import FEW_POSITIVES
 from prunebias_jax.analysis.columns import ALL
+from prunebias_jax.report.group_table import is_few, span_text
 from prunebias_jax.report.panels import (
   NO_IDENTITIES,
   Figure,
@@ -18,7 +20,6 @@ from prunebias_jax.report.vocabulary import (
   ERROR,
   METRICS,
   count_of,
-  group_name,
   listed,
   percent,
 )
@@ -67,7 +68,13 @@ def bias_figure(source: Source) -> Figure:
   """Bias amplification against sparsity, a panel for each identity."""
   metric = METRICS["bias_amplification"]
   title = "Are the correlations with identity exaggerated?"
-  cells = [Cell(metric.name, identity=one, value=v) for one, v in source.pairs]
+  cells = [
+    (
+      source.group_name(identity, value),
+      Cell(metric.name, identity=identity, value=value),
+    )
+    for identity, value in source.pairs
+  ]
   caption = (
     f"Bias amplification: {metric.meaning}. {_means(source, cells)}. "
     f"{drawn(source)} All panels have one vertical axis."
@@ -79,13 +86,13 @@ def bias_figure(source: Source) -> Figure:
   requests = [
     Request(
       metric=metric,
-      lines=lines_of(source, Cell(metric.name, identity=identity, value=value)),
-      slug=slug_of("bias", str(place), group_name(identity, value)),
-      title=group_name(identity, value),
-      axis=f"{metric.title}: {group_name(identity, value)}",
+      lines=lines_of(source, cell),
+      slug=slug_of("bias", str(place), name),
+      title=name,
+      axis=f"{metric.title}: {name}",
       reference=0,
     )
-    for place, (identity, value) in enumerate(source.pairs, 1)
+    for place, (name, cell) in enumerate(cells, 1)
   ]
   panels = sparsity_panels(source, requests, shared=True)
   return Figure(slug="bias", title=title, caption=caption, panels=panels)
@@ -100,16 +107,26 @@ def groups_figure(source: Source) -> Figure:
     METRICS["false_negative_rate"],
   )
   cells = [
-    Cell(metric.name, identity=identity, value=value)
-    for metric in metrics
+    (
+      f"{identity}, {metric.title.lower()}",
+      source.overall(metric.name, identity=identity, value=value),
+    )
     for identity, value in source.groups
-    if "*" not in identity
+    for metric in metrics
+    if identity and "*" not in identity
   ]
+  error = (
+    "of wrong predictions"
+    if source.output == "attribute"
+    else "of examples whose likeliest class is wrong"
+  )
   caption = (
-    "Error: share of wrong predictions; false positive rate: share of the "
+    f"Error: share {error}; false positive rate: share of the "
     "negatives that are predicted positive; false negative rate: share of the "
-    f"positives that are predicted negative. {_means(source, cells)}. "
-    f"{drawn(source)} The panels of a metric have one vertical axis."
+    f"positives that are predicted negative. {_means(source, cells)}"
+    f"{' (error: over all examples)' if source.output == 'class' else ''}. "
+    f"{_group_sizes(source)} {drawn(source)} "
+    "The panels of a metric have one vertical axis."
   )
   identities = list(
     dict.fromkeys(identity for identity, _ in source.groups if identity)
@@ -179,7 +196,7 @@ def _metrics_figure(
     ]
   panels = sparsity_panels(source, requests)
   meanings = " ".join(f"{one.title}: {one.meaning}." for one in metrics)
-  cells = [source.overall(name) for name in names]
+  cells = [(METRICS[name].title, source.overall(name)) for name in names]
   caption = (
     f"{meanings} {_means(source, cells)}{_whole(source, names)}. "
     f"{drawn(source)}"
@@ -187,21 +204,50 @@ def _metrics_figure(
   return Figure(slug=slug, title=title, caption=caption, panels=panels)
 
 
-def _means(source: Source, cells: Sequence[Cell]) -> str:
-  """What is averaged over, for the caption."""
+def _means(source: Source, cells: Sequence[tuple[str, Cell]]) -> str:
+  """What is averaged over, for the caption; cells come with their names."""
   plural = "attributes" if source.output == "attribute" else "classes"
   outputs = count_of(len(source.outputs), source.output, plural)
-  partial = any(
-    "mean over" in row["reason"]
-    for cell in cells
-    for row in source.summary(cell).values()
-  )
+  used: dict[str, int] = {}
+  for name, cell in cells:
+    # A group of an identity may be empty and have no mean.
+    used[name] = max(used.get(name, -1), source.used(cell))
+  partial = [
+    f"{name}: {count or 'none'}"
+    for name, count in used.items()
+    if 0 <= count < len(source.outputs)
+  ]
   if not partial:
     return f"Means over {outputs}"
   return (
-    f"Means over those of the {outputs} that have a value in every seed; which "
-    "these are can change from one sparsity to the next"
+    f"Means over those of the {outputs} that have a value in every model drawn "
+    f"({'; '.join(partial)})"
   )
+
+
+def _group_sizes(source: Source) -> str:
+  """The groups' positives and negatives, for the caption."""
+  singles = [
+    (identity, value)
+    for identity, value in source.groups
+    if identity and "*" not in identity
+  ]
+  sizes = [
+    f"{source.group_name(*group)} "
+    + " and ".join(span_text(span) for span in source.counts(*group))
+    for group in singles
+  ]
+  text = (
+    f"Positives and negatives, the smallest to the largest over these "
+    f"{'attributes' if source.output == 'attribute' else 'classes'}: "
+    f"{'; '.join(sizes)}."
+  )
+  if any(is_few(source.counts(*group)) for group in singles):
+    text += (
+      f" An asterisk marks groups with fewer than {FEW_POSITIVES} of either "
+      "somewhere: their rates go in large steps."
+    )
+  return text
 
 
 def _whole(source: Source, names: tuple[str, ...]) -> str:
@@ -221,8 +267,13 @@ def _group_lines(source: Source, metric: str, identity: str) -> list[Line]:
   values = [value for name, value in source.groups if name == identity]
   return [
     dataclasses.replace(
-      line, label=group_name(identity, value) + ending.format(line.label)
+      line,
+      label=source.group_name(identity, value)
+      + "*" * is_few(source.counts(identity, value))
+      + ending.format(line.label),
     )
     for value in sorted(values, reverse=True)
-    for line in lines_of(source, Cell(metric, identity=identity, value=value))
+    for line in lines_of(
+      source, source.overall(metric, identity=identity, value=value)
+    )
   ]

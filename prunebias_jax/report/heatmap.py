@@ -1,5 +1,7 @@
 """The heat map of bias amplification: identity by attribute."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 
@@ -7,7 +9,7 @@ from prunebias_jax.report.drawing import drawing_style, to_svg
 from prunebias_jax.report.panels import NO_IDENTITIES, Figure, Panel
 from prunebias_jax.report.plots import heat_map, nice_limit
 from prunebias_jax.report.source import Cell, Population, Source
-from prunebias_jax.report.vocabulary import METRICS, group_name, number
+from prunebias_jax.report.vocabulary import METRICS, number
 
 SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
@@ -27,13 +29,14 @@ def heat_map_figure(source: Source) -> Figure:
     "difference. Orange: the correlation in the data is exaggerated; blue: it "
     "is weakened. The colours end at the figures of the key, beyond them only "
     "the number tells. An asterisk marks fewer than 10 test positives in a "
-    "group: such a number is noise to a large part. A dash: not defined, as "
-    "for an attribute against itself."
+    "group or fewer than 10 predicted positives in some model: such a number "
+    "is noise to a large part. A dagger: only some of the seeds have a value. "
+    "A dash: not defined, as for an attribute against itself."
   )
   if not source.pairs:
     return Figure(slug=SLUG, title=title, caption=caption, reason=NO_IDENTITIES)
   tables = _tables(source)
-  values = [table for table, _ in tables.values() if table is not None]
+  values = [table.values for table, _ in tables.values() if table is not None]
   limit = nice_limit(np.concatenate(values, axis=None)) if values else 1.0
   panels = tuple(
     Panel(slug=f"{SLUG}-{key}", title=name, reason=reason)
@@ -44,10 +47,18 @@ def heat_map_figure(source: Source) -> Figure:
   return Figure(slug=SLUG, title=title, caption=caption, panels=panels)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Table:
+  """Numbers in points, float64 [output, pair], and their marks, text."""
+
+  values: np.ndarray
+  marks: np.ndarray
+
+
 def _tables(
   source: Source,
-) -> dict[tuple[str, str], tuple[np.ndarray | None, str]]:
-  """Values [output, pair] of each panel, or why there are none."""
+) -> dict[tuple[str, str], tuple[_Table | None, str]]:
+  """The numbers of each panel, or why there are none."""
   dense, sparsest = source.dense, source.sparsest
   label = "highest sparsity" if sparsest is None else sparsest.label
   missing = NO_DENSE if dense is None else NO_COMPRESSED
@@ -62,7 +73,7 @@ def _tables(
     ),
     ("difference", f"Difference, {label} − dense"): (
       (None, missing)
-      if dense is None or sparsest is None
+      if dense is None or sparsest is None or not source.pairs_with(sparsest)
       else (_values(source, sparsest, change=True), "")
     ),
   }
@@ -70,9 +81,15 @@ def _tables(
 
 def _values(
   source: Source, population: Population, *, change: bool = False
-) -> np.ndarray:
-  """Means or paired differences in points: float64 [output, pair]."""
+) -> _Table:
+  """Means or paired differences."""
   values = np.full((len(source.outputs), len(source.pairs)), np.nan)
+  seeds = np.zeros(values.shape, int)
+  if change:
+    most = source.pairs_with(population)
+    few = source.few(source.dense_of(population), population)
+  else:
+    most, few = source.size(population), source.few(population)
   for row, output in enumerate(source.outputs):
     for column, (identity, value) in enumerate(source.pairs):
       cell = Cell(METRIC.name, output, identity, value)
@@ -80,13 +97,17 @@ def _values(
       if population in found:
         name = "difference" if change else "mean"
         values[row, column] = found[population][name] * METRIC.scale
-  return values
+        seeds[row, column] = found[population]["n_seeds"]
+  stars = np.where(few, "*", "")
+  marks = np.char.add(stars, np.where(seeds < most, "†", ""))
+  return _Table(values=values, marks=np.where(seeds > 0, marks, ""))
 
 
 def _panel(
-  source: Source, slug: str, title: str, values: np.ndarray, limit: float
+  source: Source, slug: str, title: str, table: _Table, limit: float
 ) -> Panel:
-  columns = [group_name(*pair) for pair in source.pairs]
+  values = table.values
+  columns = [source.group_name(*pair) for pair in source.pairs]
   alt = f"{title}: bias amplification in points. {_extremes(source, values)}"
   with drawing_style():
     figure = heat_map(
@@ -95,7 +116,7 @@ def _panel(
       columns,
       title,
       limit=limit,
-      marked=_few(source) & np.isfinite(values),
+      marks=table.marks,
       unit="points",
     )
     svg = to_svg(figure, slug=slug, title=title, alt=alt)
@@ -106,23 +127,13 @@ def _panel(
         "identity": identity,
         "value": value,
         "points": values[row, column],
+        "mark": table.marks[row, column],
       }
       for row, output in enumerate(source.outputs)
       for column, (identity, value) in enumerate(source.pairs)
     ]
   )
   return Panel(slug=slug, title=title, alt=alt, svg=svg, data=data)
-
-
-def _few(source: Source) -> np.ndarray:
-  """Where a group has few positives: bool [output, pair]."""
-  return np.array(
-    [
-      [(output, *pair) in source.few_positives for pair in source.pairs]
-      for output in source.outputs
-    ],
-    bool,
-  )
 
 
 def _extremes(source: Source, values: np.ndarray) -> str:
@@ -135,8 +146,9 @@ def _extremes(source: Source, values: np.ndarray) -> str:
     ("lowest", np.nanargmin(values)),
   ):
     row, column = np.unravel_index(place, values.shape)
+    group = source.group_name(*source.pairs[column])
     parts.append(
-      f"{word}: {source.outputs[row]} for {group_name(*source.pairs[column])}, "
+      f"{word}: {source.outputs[row]} for {group}, "
       f"{number(values[row, column], 1, sign=True)}"
     )
   return "; ".join(parts) + "."

@@ -84,7 +84,7 @@ class Request:
     title: of the panel; the metric's own unless given.
     axis: above the axis, before the unit; the title unless given.
     reference: a value to mark, in the unit that is shown.
-    reason: said where no line has a value.
+    reason: said where no line has a value; unless no output can be averaged.
   """
 
   metric: Metric
@@ -115,7 +115,7 @@ def lines_of(source: Source, cell: Cell) -> list[Line]:
   lines = []
   for key in series:
     chosen = [one for one in source.compressed if one.series == key]
-    dense = source.dense
+    dense = source.dense_of(chosen[0])
     if dense is not None and all(one.sparsity > 0 for one in chosen):
       chosen.insert(0, dense)
     label = key[0] if key[1] == "none" else f"{key[0]}, {key[1]}"
@@ -150,9 +150,20 @@ def sparsity_panels(
       request, table, lines, sparsities, together if shared else lines
     )
     if lines
-    else Panel(slug=request.slug, title=request.heading, reason=request.reason)
+    else Panel(
+      slug=request.slug,
+      title=request.heading,
+      reason=_why_empty(source, request),
+    )
     for request, table, lines in zip(requests, tables, drawn, strict=True)
   )
+
+
+def _why_empty(source: Source, request: Request) -> str:
+  """Why no line of a panel has a value."""
+  if all(source.used(line.cell) == 0 for line in request.lines):
+    return f"Not available: no {source.output} has a value in every model."
+  return request.reason
 
 
 def _sparsity_panel(
@@ -195,18 +206,18 @@ def _table(source: Source, request: Request) -> pd.DataFrame:
 
 
 def _numbers(source: Source, line: Line) -> pd.DataFrame:
-  """A line's numbers as the tables have them, a row a seed and a mean."""
+  """A line's numbers in the tables' units, a row a seed and a mean."""
   seeds = source.seeds(line.cell)
   seeds = seeds[_is_in(seeds, line.populations)]
   rows = [
     {
       **dict(zip(POPULATION, population, strict=True)),
       "seed": pd.NA,
-      "value": row["mean"],
-      "low": row["mean_low"],
-      "high": row["mean_high"],
+      "value": mean.estimate[0],
+      "low": mean.low[0],
+      "high": mean.high[0],
     }
-    for population, row in source.summary(line.cell).items()
+    for population, mean in source.means(line.cell).items()
     if population in line.populations
   ]
   seed_rows = seeds.assign(kind="seed", low=np.nan, high=np.nan)

@@ -122,7 +122,7 @@ def heat_map(
   title: str,
   *,
   limit: float,
-  marked: np.ndarray,
+  marks: np.ndarray,
   unit: str,
 ) -> Figure:
   """Signed numbers as coloured cells with the numbers in them.
@@ -133,7 +133,7 @@ def heat_map(
     columns: names of the columns.
     title: stands above.
     limit: the colours end at plus and minus this.
-    marked: bool [row, column], numbers that get an asterisk.
+    marks: text [row, column], written behind the numbers.
     unit: of the values.
   """
   names = [plain(name, 22) for name in rows]
@@ -176,7 +176,7 @@ def heat_map(
         (left + cell * column, y - _CELL_HEIGHT / 2, cell),
         float(values[row, column]),
         limit,
-        bool(marked[row, column]),
+        str(marks[row, column]),
       )
   _draw_key(axes, (left, height - 30, cell * len(columns)), limit, unit)
   return figure
@@ -290,7 +290,7 @@ def _draw_cell(
   box: tuple[float, float, float],
   value: float,
   limit: float,
-  marked: bool,
+  mark: str,
 ) -> None:
   """A cell at (left, top, width)."""
   left, top, width = box
@@ -308,7 +308,7 @@ def _draw_cell(
   axes.text(
     left + width / 2,
     top + _CELL_HEIGHT / 2,
-    number(value, 1, sign=True) + "*" * marked if known else "–",
+    number(value, 1, sign=True) + mark if known else "–",
     ha="center",
     va="center_baseline",
     fontsize=9,

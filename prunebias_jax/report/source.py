@@ -10,16 +10,20 @@ import pandas as pd
 
 from prunebias_jax import analysis, store
 from prunebias_jax.analysis import cells as member_cells
+from prunebias_jax.analysis import results
 from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
   CHECKPOINT,
   MEAN,
   POPULATION,
+  RULES,
   SPLIT,
+  TEXT,
 )
+from prunebias_jax.analysis.flags import BiasFlag
 from prunebias_jax.errors import InputError
-from prunebias_jax.report.vocabulary import percent
+from prunebias_jax.report.vocabulary import group_name, percent
 
 Row = Mapping[str, Any]
 
@@ -92,19 +96,22 @@ class Source:
     """The analysed populations: dense first, then by sparsity."""
     found = [Population(*key) for key in self._places]
     return tuple(
-      sorted(found, key=lambda one: (one.sparsity, one != self.dense))
+      sorted(found, key=lambda one: (one.sparsity, one != self.dense_of(one)))
     )
 
-  @functools.cached_property
+  @property
   def dense(self) -> Population | None:
-    """The population that the others are compared with."""
-    found = member_cells.baseline(member_cells.members_of(self.analysis.arrays))
-    return None if found is None else Population(*found)
+    """The population that the sparsest one is compared with."""
+    return self.dense_of(self.sparsest)
+
+  def dense_of(self, population: Population | None) -> Population | None:
+    """The population that one is compared with; itself where it is dense."""
+    return self._baselines[population]
 
   @property
   def compressed(self) -> tuple[Population, ...]:
-    """The populations that are not the dense one."""
-    return tuple(one for one in self.populations if one != self.dense)
+    """The populations that are not dense."""
+    return tuple(one for one in self.populations if one != self.dense_of(one))
 
   @property
   def sparsest(self) -> Population | None:
@@ -148,17 +155,47 @@ class Source:
       zip(*(map(str, one.to_numpy()) for one in columns), strict=True)
     )
 
-  @functools.cached_property
-  def few_positives(self) -> frozenset[tuple[str, str, str]]:
-    """(attribute, identity, value) with the flag low_n."""
-    table = self.table("bias_amplification")
-    columns = (table[name] for name in ("attribute", "identity", "value"))
-    keys = zip(*columns, table["flags"], strict=True)
-    return frozenset(
-      (output, identity, value)
-      for output, identity, value, flags in keys
-      if "low_n" in flags.split()
-    )
+  def few(self, *populations: Population | None) -> np.ndarray:
+    """Bias amplifications that rest on little: bool [output, pair].
+
+    In some member of these populations there are fewer than 10 positives in a
+    group, or fewer than 10 predicted positives in all.
+    """
+    flags = self.analysis.arrays["bias_amplification_flags"].to_numpy()[:, 0]
+    places = [self._places[one] for one in populations if one is not None]
+    bits = BiasFlag.LOW_N | BiasFlag.FEW_PREDICTED
+    return np.any(flags[np.concatenate(places)] & bits, axis=0)
+
+  def group_name(self, identity: str, value: str) -> str:
+    """A group as a reader names it."""
+    return group_name(identity, value, valued=self._valued)
+
+  def counts(
+    self, identity: str, value: str, population: Population | None = None
+  ) -> tuple[range, range]:
+    """Positives and negatives of a group: smallest and largest over outputs.
+
+    Over the outputs that the false negative and the false positive rate are
+    averaged over: in all members, or in those of `sides`.
+
+    Returns:
+      Two ranges from the smallest to the largest, both included; empty where
+      no output is averaged.
+    """
+    arrays = self.analysis.arrays
+    group = self.groups.index((identity, value))
+    found = []
+    for name, metric in (
+      ("n_positive", "false_negative_rate"),
+      ("n_negative", "false_positive_rate"),
+    ):
+      block = self._block[metric, identity, value]
+      used = self._averaged[population][block]
+      counts = arrays[name].to_numpy()[used, group]
+      found.append(
+        range(counts.min(), counts.max() + 1) if counts.size else range(0)
+      )
+    return found[0], found[1]
 
   @property
   def calibrated(self) -> bool:
@@ -170,24 +207,78 @@ class Source:
     """Coverage of the intervals."""
     return float(self.analysis.arrays.attrs.get("level", LEVEL))
 
+  @functools.cached_property
+  def is_complete(self) -> bool:
+    """No number of any table is missing that could be there at all.
+
+    An attribute against itself has none, nor have columns that are defined
+    for single classes where a row is about all of them.
+    """
+    return all(_is_whole(table) for table in self.analysis.tables.values())
+
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
     whole = Cell(metric, ALL, **more)
     return whole if whole.key in self._column else Cell(metric, MEAN, **more)
 
+  def used(self, cell: Cell) -> int:
+    """How many outputs `seeds` averages over; -1 where it is no mean."""
+    column = self._column.get(cell.key)
+    return -1 if column is None else int(self._shared[1][column])
+
   def seeds(self, cell: Cell) -> pd.DataFrame:
-    """Each member's number: pruner, sparsity, quantization, seed, value."""
+    """Each member's number: pruner, sparsity, quantization, seed, value.
+
+    A mean over the outputs goes over those that have a value in every member
+    of the run, so that all of them can be compared.
+    """
     column = self._column.get(cell.key)
     parts = []
     for population in self.populations:
       places = self._places[population]
       values = np.full(len(places), np.nan)
       if column is not None:
-        values = self._flat[population][:, column]
+        values = self._shared[0][places, column]
       part = pd.DataFrame({"seed": self._seed[places], "value": values})
       part = part.assign(**population._asdict())
       parts.append(part[[*POPULATION, "seed", "value"]])
     return pd.concat(parts, ignore_index=True)
+
+  def means(self, cell: Cell) -> Mapping[Population, analysis.Interval]:
+    """Means of `seeds` with their t interval, [1] each, where there are any."""
+    column = self._column.get(cell.key)
+    found: dict[Population, analysis.Interval] = {}
+    for population in self.populations if column is not None else ():
+      values = self._shared[0][self._places[population], column]
+      values = values[np.isfinite(values), None]
+      if values.size:
+        found[population] = analysis.mean_interval(values, level=self.level)
+    return found
+
+  def sides(self, cell: Cell, population: Population) -> tuple[float, float]:
+    """Means of dense and of a population over what their difference rests on.
+
+    These are the pairs in which both have a value and, where it is a mean
+    over the outputs, the outputs of the row in the table "contrasts".
+    """
+    column = self._column.get(cell.key)
+    pairs = self.pairs_with(population)
+    if column is None or not pairs:
+      return np.nan, np.nan
+    values = self._paired[population][:, column].reshape(2, pairs)
+    both = values[:, np.isfinite(values).all(axis=0)]
+    if not both.size:
+      return np.nan, np.nan
+    here, dense = both.mean(axis=1).tolist()
+    return dense, here
+
+  def pairs_with(self, population: Population) -> int:
+    """The number of pairs that a population makes with dense."""
+    return len(self._pair_places[population]) // 2
+
+  def size(self, population: Population) -> int:
+    """The number of members of a population."""
+    return len(self._places[population])
 
   def summary(self, cell: Cell) -> Mapping[Population, Row]:
     """Rows of the table "variance" by population."""
@@ -228,10 +319,74 @@ class Source:
     return self.analysis.arrays["seed"].to_numpy()
 
   @functools.cached_property
-  def _flat(self) -> dict[Population, np.ndarray]:
-    return {
-      key: self._cells.flat(places)[0] for key, places in self._places.items()
+  def _baselines(self) -> dict[Population | None, Population | None]:
+    members = member_cells.members_of(self.analysis.arrays)
+    found = {
+      key: member_cells.baseline(members, key) for key in (*self._places, None)
     }
+    return {
+      key: None if dense is None else Population(*dense)
+      for key, dense in found.items()
+    }
+
+  @functools.cached_property
+  def _everyone(self) -> np.ndarray:
+    return np.arange(self.analysis.arrays.sizes["member"])
+
+  @functools.cached_property
+  def _shared(self) -> tuple[np.ndarray, np.ndarray]:
+    """Every member's cells, with means over what all members have."""
+    return self._cells.flat(self._everyone)
+
+  @functools.cached_property
+  def _pair_places(self) -> dict[Population, np.ndarray]:
+    """Members of a population, then the dense ones that they pair with."""
+    members = member_cells.members_of(self.analysis.arrays)
+    found = {}
+    for population, places in self._places.items():
+      dense = self.dense_of(population)
+      found[population] = np.zeros(0, int)
+      if dense is not None and dense != population:
+        both = member_cells.paired(members, places, self._places[dense])
+        found[population] = np.concatenate(both)
+    return found
+
+  @functools.cached_property
+  def _paired(self) -> dict[Population, np.ndarray]:
+    return {
+      population: self._cells.flat(places)[0]
+      for population, places in self._pair_places.items()
+      if places.size
+    }
+
+  @functools.cached_property
+  def _averaged(self) -> dict[Population | None, np.ndarray]:
+    """`Cells.averaged` of the pairs of each population; None: of everyone."""
+    found: dict[Population | None, np.ndarray] = {
+      population: self._cells.averaged(places)
+      for population, places in self._pair_places.items()
+    }
+    return found | {None: self._cells.averaged(self._everyone)}
+
+  @functools.cached_property
+  def _block(self) -> dict[tuple[str, str, str], int]:
+    """Places of the blocks under the default rule."""
+    columns = ("threshold_rule", "metric", "identity", "value")
+    rows = zip(*(self._cells.blocks[name] for name in columns), strict=True)
+    return {
+      (metric, identity, value): place
+      for place, (rule, metric, identity, value) in enumerate(rows)
+      if rule == RULES[0]
+    }
+
+  @functools.cached_property
+  def _valued(self) -> frozenset[str]:
+    """The identities that have values other than 0 and 1."""
+    return frozenset(
+      identity
+      for identity, value in self.groups
+      if "*" not in identity and value not in ("", "0", "1")
+    )
 
 
 def open_source(run: store.Run) -> Source:
@@ -241,12 +396,26 @@ def open_source(run: store.Run) -> Source:
     InputError: the run has not been analysed, or its analysis cannot be read.
   """
   directory = run.path / ANALYSIS
+  results.recover(directory)
   if not directory.is_dir():
     raise InputError(
       f"{run.path} has not been analysed; run `prunebias analyze {run.path}` "
       "first"
     )
   return Source(run, analysis.read(directory))
+
+
+def _is_whole(table: pd.DataFrame) -> bool:
+  """Whether a table has all the numbers that it could have."""
+  numbers = [name for name in table if name not in TEXT]
+  missing = table.loc[table[numbers].isna().any(axis=1)]
+  names = missing["class" if "class" in missing else "attribute"]
+  if "identity" not in missing:
+    return bool((names == ALL).all())
+  return all(
+    name == ALL or name in identity.split("*")
+    for name, identity in zip(names, missing["identity"], strict=True)
+  )
 
 
 class _Index:

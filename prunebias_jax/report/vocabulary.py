@@ -1,6 +1,6 @@
 """What the metrics are called, their units, and how numbers are written."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 import dataclasses
 import math
 
@@ -81,14 +81,15 @@ _METRICS = (
   _percent(
     "balanced_accuracy",
     "Balanced accuracy",
-    "mean of the true positive and the true negative rate",
+    "mean of the true positive and the true negative rate (exclusive classes: "
+    "mean of the classes' recalls)",
   ),
   _percent("recall", "Recall", "share of a class's examples that are found"),
   Metric(
     name="auc",
     title="AUC",
     meaning="probability that a positive example is ranked above a negative "
-    "one; 0.5 is chance",
+    "one (exclusive classes: each against the rest); 0.5 is chance",
   ),
   _percent(
     "uncertainty",
@@ -198,12 +199,24 @@ def duration(seconds: float) -> str:
   return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def group_name(identity: str, value: str) -> str:
-  """A group as a reader names it: "Male", "not Male", "Male, not Young"."""
+def group_name(
+  identity: str, value: str, *, valued: Container[str] = ()
+) -> str:
+  """A group as a reader names it: "Male", "not Male", "Male, not Young".
+
+  Args:
+    identity: of the group, or two with an asterisk between; "" for everyone.
+    value: likewise.
+    valued: the identities that have values other than 0 and 1, whose groups
+      are written "Camera = 1".
+  """
   if not identity:
     return "everyone"
   parts = zip(identity.split("*"), value.split("*"), strict=False)
-  return ", ".join(_single(name, one) for name, one in parts)
+  return ", ".join(
+    f"{name} = {one}" if name in valued else _single(name, one)
+    for name, one in parts
+  )
 
 
 def _single(identity: str, value: str) -> str:

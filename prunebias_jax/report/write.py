@@ -7,6 +7,7 @@ import shutil
 import jinja2
 
 from prunebias_jax import store
+from prunebias_jax.analysis.bias import FEW_POSITIVES
 from prunebias_jax.report import changes, facts, figures, heatmap, palette
 from prunebias_jax.report.group_table import RATES, group_rows
 from prunebias_jax.report.panels import Figure
@@ -74,6 +75,8 @@ def render(source: Source, drawn: list[Figure]) -> str:
     summary=facts.summary(source),
     progress=facts.progress(source),
     notes=source.analysis.notes,
+    complete=source.is_complete,
+    few=FEW_POSITIVES,
     no_changes=changes.missing_reason(source),
     changes={rule: changes.blocks(source, rule) for rule in rules},
     movers=[

@@ -85,7 +85,7 @@ class Engine:
     )
 
   @functools.cached_property
-  def _shapes(self) -> member.Member:
+  def shapes(self) -> member.Member:
     """Shapes of one member's arrays."""
     recipe = self.recipe(Phase(name="train", config=self.sweep.train))
     return jax.eval_shape(
@@ -96,12 +96,12 @@ class Engine:
   @property
   def parameters(self) -> int:
     """Number of parameters of one member."""
-    return sum(x.size for x in jax.tree.leaves(self._shapes.params))
+    return sum(x.size for x in jax.tree.leaves(self.shapes.params))
 
   @property
   def prunable(self) -> int:
     """Number of prunable weights of one member."""
-    return count_prunable(self._shapes.params)
+    return count_prunable(self.shapes.params)
 
   def steps_per_epoch(self, phase: Phase) -> int:
     """Whole batches in the training split."""

@@ -1,6 +1,5 @@
 """What a run records of itself, and whether a run is the one at hand."""
 
-from collections.abc import Mapping
 import datetime
 import importlib.metadata
 import platform as machine
@@ -10,6 +9,7 @@ from prunebias_jax import store
 from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
+from prunebias_jax.settings import differences
 from prunebias_jax.training.engine import Engine
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -20,6 +20,8 @@ FREE = (
   "execution.checkpoint_minutes",
   "execution.chunk",
 )
+# What may grow: members that are there keep their results.
+GROWING = ("seeds", "sparsities")
 
 
 def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
@@ -50,12 +52,32 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
   }
 
 
+def parameter_overview(engine: Engine) -> str:
+  """Name, shape and size of every parameter of one member, as a table."""
+  # Imported here: training must work where clu is not installed.
+  try:
+    from clu import parameter_overview as clu_overview
+  except ModuleNotFoundError:
+    return "clu is not installed: no overview of the parameters\n"
+  table = clu_overview.get_parameter_overview(
+    engine.shapes.params, include_stats=False
+  )
+  return f"{table}\n"
+
+
 def require_same(sweep: Sweep, run: store.Run) -> None:
-  """Refuses a directory whose run has another config."""
+  """Refuses a directory whose run has another config.
+
+  More seeds and sparsities are welcome, fewer are not.
+  """
   for path, (here, there) in differences(
     sweep.to_dict(), run.facts["sweep"]
   ).items():
-    if path not in FREE:
+    grows = path in GROWING and set(here) > set(there)
+    # With grids of seeds by purpose, the numbers of members would shift.
+    crossed = path == "seeds" and any(sweep.to_dict()["seed"].values())
+    reordered = path in GROWING and set(here) == set(there) and not crossed
+    if path not in FREE and not reordered and (crossed or not grows):
       raise InputError(
         f"{run.path} holds a different run: {path} is {there!r} there and "
         f"{here!r} here; use another --workdir"
@@ -69,17 +91,3 @@ def require_same_data(dataset: Dataset, run: store.Run) -> None:
       f"{run.path} was begun with other data: the {dataset.name} images or "
       "labels have changed since; use another --workdir"
     )
-
-
-def differences(
-  here: Mapping[str, Any], there: Mapping[str, Any], prefix: str = ""
-) -> dict[str, tuple[Any, Any]]:
-  """The settings that differ between two configs, by their dotted path."""
-  found: dict[str, tuple[Any, Any]] = {}
-  for name in [*here, *(one for one in there if one not in here)]:
-    mine, other = here.get(name), there.get(name)
-    if isinstance(mine, Mapping) and isinstance(other, Mapping):
-      found |= differences(mine, other, f"{prefix}{name}.")
-    elif mine != other:
-      found[prefix + name] = (mine, other)
-  return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from prunebias_jax import store
 from prunebias_jax.training import parameters
+from prunebias_jax.training.board import Board
 from prunebias_jax.training.chunk import Chunk, EpochEnd, Hooks
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.member import Member
@@ -28,7 +29,8 @@ class Recorder:
     engine: Engine,
     run: store.Run,
     chunk: Chunk,
-    rows: list[dict[str, int]],
+    seeds: list[int],
+    board: Board,
   ) -> None:
     self.engine, self.run, self.chunk = engine, run, chunk
     members = run.members()
@@ -38,15 +40,13 @@ class Recorder:
     }
     # The member axis: [seed of the chunk, level].
     self.index = np.array(
-      [
-        [places[row["seed"], level] for level in chunk.sparsities]
-        for row in rows
-      ]
+      [[places[seed, level] for level in chunk.sparsities] for seed in seeds]
     )
     keys = members.drop(columns=["done", "diverged"]).to_dict("records")
     self.members: list[dict[str, Any]] = [
       {str(key): value for key, value in member.items()} for member in keys
     ]
+    self.board = board
     self.last = time.monotonic()
 
   def is_done(self) -> bool:
@@ -67,7 +67,9 @@ class Recorder:
     now = time.monotonic()
     trained = end.loss.size * len(self.engine.dataset.splits["train"])
     speed, self.last = trained / (now - self.last), now
-    self.run.log(self._records(end, speed))
+    records = list(self._records(end, speed))
+    self.run.log(records)
+    self.board.write(records)
 
   def _records(self, end: EpochEnd, speed: float) -> Iterator[dict[str, Any]]:
     for place, branch in enumerate(end.segment.branches):

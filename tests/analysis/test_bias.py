@@ -52,13 +52,23 @@ def _check_vector() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_check_vector() -> None:
   value, flags = _ba(*_check_vector(), 0.5, 0.2)
   np.testing.assert_allclose(value, 0.275, rtol=1e-15)
-  assert flags == BiasFlag.LOW_N
+  assert flags == BiasFlag.LOW_N | BiasFlag.FEW_PREDICTED
 
 
 def test_the_side_with_the_higher_train_rate_is_g() -> None:
   value, flags = _ba(*_check_vector(), 0.2, 0.5)
   np.testing.assert_allclose(value, -0.275, rtol=1e-15)
-  assert flags == BiasFlag.LOW_N | BiasFlag.HIGHER_IN_REST
+  few = BiasFlag.LOW_N | BiasFlag.FEW_PREDICTED
+  assert flags == few | BiasFlag.HIGHER_IN_REST
+
+
+@pytest.mark.parametrize(("predicted", "few"), [(0, 0), (9, 1), (10, 0)])
+def test_few_predicted_positives_are_flagged(predicted: int, few: int) -> None:
+  group = np.arange(80) % 2
+  labels = np.ones(80, int)
+  value, flags = _ba(np.arange(80) < predicted, labels, group, 0.5, 0.2)
+  assert bool(flags & BiasFlag.FEW_PREDICTED) == few
+  assert np.isfinite(value) == (predicted > 0)
 
 
 def test_group_and_rest_say_the_same() -> None:

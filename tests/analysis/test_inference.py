@@ -61,7 +61,18 @@ def test_one_seed_has_a_mean_and_no_interval() -> None:
 def test_equal_seeds_have_an_sd_of_exactly_zero() -> None:
   values = np.array([[0.1 + 0.2], [0.3], [0.3]])
   assert sd_interval(values).estimate == [0]
-  assert sd_interval(values).high == [0]
+
+
+def test_equal_seeds_make_no_interval() -> None:
+  values = np.full((5, 1), 0.3)
+  for interval in (mean_interval(values), sd_interval(values)):
+    assert np.isfinite(interval.estimate).all()
+    assert np.isnan(interval.low).all()
+    assert np.isnan(interval.high).all()
+  shifted = paired_contrast(values - 0.1, values)
+  assert shifted.sd == [0]
+  assert np.isnan(shifted.difference.low).all()
+  assert np.isnan(shifted.difference.high).all()
 
 
 @pytest.mark.parametrize("seeds", [2, 7, 20])
@@ -147,8 +158,11 @@ def test_no_difference_at_all(seeds: int) -> None:
   dense = _pairs(seeds)[1]
   result = paired_contrast(dense, dense)
   np.testing.assert_array_equal(result.difference.estimate, 0)
-  np.testing.assert_array_equal(result.signflip_p, 1)
-  np.testing.assert_array_equal(result.wilcoxon_p, 1)
+  np.testing.assert_array_equal(result.nonzero, 0)
+  assert np.isnan(result.signflip_p).all()
+  assert np.isnan(result.wilcoxon_p).all()
+  np.testing.assert_array_equal(signflip(dense - dense), 1)
+  np.testing.assert_array_equal(wilcoxon(dense - dense), 1)
   np.testing.assert_allclose(result.correlation, 1)
   assert np.isnan(result.t_p).all()
 
@@ -172,6 +186,39 @@ def test_discrete_tests_start_where_they_can_reach_one_in_twenty() -> None:
   one_sided = np.ones((6, 1))
   assert signflip(one_sided) == [2 / 64]
   assert signflip(one_sided) <= 0.05 < signflip(one_sided[1:])
+
+
+def test_pairs_without_a_difference_do_not_count_towards_the_fewest() -> None:
+  differences = np.zeros((20, 2))
+  differences[:5, 0] = 1
+  differences[:6, 1] = 1
+  result = paired_contrast(differences, np.zeros((20, 2)))
+  np.testing.assert_array_equal(result.nonzero, [5, 6])
+  np.testing.assert_array_equal(np.isnan(result.wilcoxon_p), [True, False])
+  np.testing.assert_array_equal(np.isnan(result.signflip_p), [True, False])
+
+
+def test_zeros_do_not_turn_the_exact_tests_into_approximations() -> None:
+  rng = np.random.default_rng(2)
+  few = rng.choice([-2.0, -1.0, 1.0, 3.0], (8, 20))
+  many = np.zeros((20, 20))
+  for cell in range(20):
+    many[rng.permutation(20)[:8], cell] = few[:, cell]
+  np.testing.assert_allclose(wilcoxon(many), wilcoxon(few))
+  np.testing.assert_allclose(signflip(many), signflip(few))
+  # All on one side is the most that eight differences can say.
+  one_sided = np.zeros((20, 1))
+  one_sided[:8] = 1
+  assert wilcoxon(one_sided) == [2 / 2**8]
+
+
+def test_tied_rates_stay_tied_whatever_their_rounding() -> None:
+  # Of 5120 examples: 49 and 98 more or fewer right.
+  compressed = np.array([5120, 3199, 3188, 4504, 4990, 4729, 4407])
+  dense = np.array([5071, 3150, 3090, 4455, 4892, 4680, 4456])
+  result = paired_contrast(compressed[:, None] / 5120, dense[:, None] / 5120)
+  expected = wilcoxon((compressed - dense)[:, None].astype(float))
+  assert result.wilcoxon_p == expected == [0.09375]
 
 
 def test_correlation_needs_three_pairs_and_spread() -> None:
@@ -200,7 +247,10 @@ def test_tests_do_not_care_which_side_is_called_dense(
   backward = paired_contrast(zeros, values)
   np.testing.assert_array_equal(forward.signflip_p, backward.signflip_p)
   np.testing.assert_array_equal(forward.wilcoxon_p, backward.wilcoxon_p)
-  assert np.all((forward.signflip_p > 0) & (forward.signflip_p <= 1))
+  enough = np.count_nonzero(differences, axis=0) >= fewest_pairs()
+  np.testing.assert_array_equal(np.isfinite(forward.signflip_p), enough)
+  given_p = forward.signflip_p[enough]
+  assert np.all((given_p > 0) & (given_p <= 1))
 
 
 @pytest.mark.parametrize("seeds", [2, 5, 10])

@@ -259,7 +259,7 @@ def _facts(dataset: Dataset, members: int) -> dict[str, Any]:
     "created": "2026-01-31T09:30:00+00:00",
     "versions": {"prunebias_jax": "0.1.0", "jax": "0.10.0", "numpy": "2.4.1"},
     "device": {"platform": "cpu", "kind": "cpu", "count": 2},
-    "execution": {"mode": "map", "lowering": "loop", "mesh": {"member": 2}},
+    "execution": {"mode": "map", "lowering": "loop"},
     "model": {"parameters": 62_184, "prunable": 61_000},
     "data": {
       "name": dataset.name,

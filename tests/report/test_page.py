@@ -191,7 +191,7 @@ def test_a_mean_that_leaves_attributes_out_says_so_in_its_row(
   page: Page,
 ) -> None:
   text = _Parsed(page("hostile")).text
-  assert "points difference: mean over 3 of 4 attributes" in text
+  assert "points mean over 3 of 4 attributes" in text
   assert "Means over those of the 4 attributes that have a value" in text
 
 

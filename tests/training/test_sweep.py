@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import time
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import jaccard_score
 
 from prunebias_jax import store
 from prunebias_jax.config import (
@@ -28,6 +31,7 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.training import chunk, parameters, plan
 from prunebias_jax.training import sweep as training
 from prunebias_jax.training.estimate import estimate
+from prunebias_jax.training.export import export_member, load_exported
 from prunebias_jax.training.population import Population
 
 TINY = Sweep(
@@ -114,7 +118,7 @@ def test_other_devices_and_another_name_are_the_same_run(finished):
 
 @pytest.mark.parametrize(
   ("path", "value"),
-  [("train.epochs", 5), ("seeds", [0, 7, 8]), ("execution.mode", "vmap")],
+  [("train.epochs", 5), ("seeds", [0, 8]), ("execution.mode", "vmap")],
 )
 def test_another_config_is_refused_by_name(finished, path, value):
   with pytest.raises(InputError, match=rf"different run: {path} is") as caught:
@@ -264,7 +268,14 @@ PHASES = {
 }
 
 
-@pytest.mark.parametrize("regime", ["gmp-ri", "gmp-pt", "one-shot"])
+@pytest.mark.parametrize(
+  "regime",
+  [
+    pytest.param("gmp-ri", marks=pytest.mark.slow),
+    "gmp-pt",
+    pytest.param("one-shot", marks=pytest.mark.slow),
+  ],
+)
 def test_shared_trunks_change_no_bit(regime, tmp_path, monkeypatch):
   sweep = TINY.override(
     {**PHASES, "pruning.regime": regime, "sparsities": [0.0, 0.5, 0.9]}
@@ -431,8 +442,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
   with pytest.raises(KeyboardInterrupt):
     training.train(TINY, tmp_path)
   monkeypatch.undo()
-  folder = tmp_path / training.CHECKPOINTS / "chunk-0000"
-  newest = max(folder.glob("[0-9]*"), key=lambda path: int(path.name))
+  folders = (tmp_path / training.CHECKPOINTS).glob("*/[0-9]*")
+  newest = max(folders, key=lambda path: int(path.name))
   for path in newest.rglob("d/*"):
     path.write_bytes(b"")
   run = training.train(TINY, tmp_path)
@@ -484,3 +495,143 @@ def test_seed_grids_are_crossed(tmp_path):
   logits = logits_of(run)["test"]
   for one, other in itertools.combinations(logits, 2):
     assert np.abs(one - other).max() > 1e-3
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+  "regime", ["gmp-ri", pytest.param("gmp-pt", marks=SLOW)]
+)
+def test_a_run_grows_by_seeds_and_levels(regime, tmp_path, monkeypatch):
+  """Only what is new is trained, with the bits of a run made at once."""
+  whole = TINY.override(
+    {**PHASES, "pruning.regime": regime, "sparsities": [0.0, 0.9, 0.5]}
+  )
+  small = whole.override({"seeds": [0], "sparsities": [0.0, 0.5]})
+  expected = training.train(whole, tmp_path / "whole")
+  training.train(small, tmp_path / "grown")
+  before = store.open_run(tmp_path / "grown")
+  written = []
+  write = store.Run.write_member
+  monkeypatch.setattr(
+    store.Run,
+    "write_member",
+    lambda run, index, logits, **rest: (
+      written.append(index) or write(run, index, logits, **rest)
+    ),
+  )
+  grown = training.train(whole, tmp_path / "grown")
+  assert sorted(written) == [2, 3, 4, 5]
+  grown.verify()
+  assert grown.members()["seed"].tolist() == [0, 0, 0, 7, 7, 7]
+  np.testing.assert_array_equal(
+    logits_of(grown)["test"][:2], logits_of(before)["test"]
+  )
+  key = ["seed", "sparsity"]
+  for index, member in expected.members().iterrows():
+    place = (
+      grown.members()
+      .set_index(key)
+      .index.get_loc((member["seed"], member["sparsity"]))
+    )
+    for split in store.EVALUATED:
+      np.testing.assert_array_equal(
+        grown.logits_of(place, split), expected.logits_of(index, split)
+      )
+  assert training.train(whole, tmp_path / "grown").path == grown.path
+  with pytest.raises(InputError, match="different run: seeds is"):
+    training.train(small, tmp_path / "grown")
+
+
+def test_a_kill_inside_growth_loses_nothing(finished, tmp_path, monkeypatch):
+  """Stopped just before and just after the new index counts."""
+  grown = TINY.override({"seeds": [0, 7, 9]})
+  expected = training.train(grown, tmp_path / "expected")
+  for moment in ("before", "after"):
+    path = tmp_path / moment
+    shutil.copytree(finished.path, path)
+    update = store.Run.update_facts
+
+    def stop(run, moment=moment, update=update, **facts):
+      if moment == "after":
+        update(run, **facts)
+      raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+      patch.setattr(store.Run, "update_facts", stop)
+      with pytest.raises(KeyboardInterrupt):
+        training.train(grown, path)
+    run = store.open_run(path)
+    assert run.members()["done"].sum() == 4
+    assert_same_bits(run, finished)
+    assert_same_bits(training.train(grown, path), expected)
+
+
+def test_layers_tell_sparsity_and_overlap(finished):
+  table = pd.read_csv(finished.path / training.LAYERS)
+  pruned = table[table["sparsity"] > 0].set_index("layer")
+  for layer, row in pruned.iterrows():
+    masks = [
+      parameters.load_parameters(finished.path, index)["masks"][layer].ravel()
+      for index in (1, 3)
+    ]
+    assert row["sparsity_mean"] == pytest.approx(1 - np.mean(masks))
+    assert row["overlap"] == pytest.approx(jaccard_score(*masks))
+  weights = pruned["weights"]
+  assert weights.sum() == finished.facts["model"]["prunable"]
+  zeros = (weights * pruned["sparsity_mean"]).sum()
+  assert zeros == pytest.approx(round(0.9 * weights.sum()))
+  dense = table[table["sparsity"] == 0]
+  assert dense["overlap"].eq(1).all()
+
+
+def test_an_exported_member_gives_its_logits(finished, tmp_path):
+  path = export_member(
+    finished, seed=7, sparsity=0.9, output=tmp_path / "member"
+  )
+  model, variables = load_exported(path)
+  images = training.data.load(TINY.data).splits["valid"].images
+  logits = model.apply(
+    variables, images.astype(np.float32) * (2 / 255) - 1, train=False
+  )
+  np.testing.assert_allclose(logits, finished.logits_of(3, "valid"), atol=1e-4)
+  with pytest.raises(InputError, match="exists already"):
+    export_member(finished, seed=7, sparsity=0.9, output=path)
+  with pytest.raises(InputError, match=r"no member of seed 3 .* seeds: 0, 7"):
+    export_member(finished, seed=3, sparsity=0.9, output=tmp_path / "other")
+  with pytest.raises(InputError, match="is no exported member"):
+    load_exported(tmp_path)
+
+
+def test_the_log_is_there_for_tensorboard_and_people(finished):
+  events = list((finished.path / "tensorboard").glob("events*"))
+  assert sum(path.stat().st_size for path in events) > 1000
+  overview = (finished.path / training.OVERVIEW).read_text()
+  assert f"Total: {finished.facts['model']['parameters']:,}" in overview
+
+
+def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(finished, tmp_path):
+  config = tmp_path / "sweep.json"
+  config.write_text(json.dumps({"sweep": TINY.to_dict()}))
+  run = tmp_path / "run"
+  command = [
+    sys.executable, "-m", "prunebias_jax", "train", str(config),
+    "--workdir", str(run),
+  ]  # fmt: skip
+  process = subprocess.Popen(
+    command,
+    env={**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
+    stderr=subprocess.PIPE,
+    text=True,
+    cwd=Path(__file__).parents[2],
+  )
+  deadline = time.monotonic() + 120
+  while time.monotonic() < deadline and not list(run.glob("metrics.jsonl")):
+    time.sleep(0.02)
+  process.send_signal(signal.SIGTERM)
+  _, errors = process.communicate(timeout=120)
+  assert process.returncode == 75, errors
+  assert "a checkpoint is written; the same command" in errors
+  assert list(run.glob("checkpoints/*/[0-9]*"))
+  assert_same_bits(training.train(TINY, run), finished)

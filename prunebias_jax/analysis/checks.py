@@ -1,0 +1,97 @@
+"""What splits must be like to be analysed; everything else is refused."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from prunebias_jax.analysis.columns import ALL, MEAN, MEMBER
+from prunebias_jax.errors import InputError
+
+
+def check_names(names: Sequence[str], output: str) -> None:
+  """Refuses names that the tables use for something else.
+
+  Raises:
+    InputError: an attribute or class of such a name.
+  """
+  for name in (MEAN, ALL):
+    if name in names:
+      raise InputError(
+        f"{output} {name!r} has the name that the tables use for all of them; "
+        "rename it"
+      )
+
+
+def check_split(name: str, data: xr.Dataset, outputs: int) -> None:
+  """Refuses a split without examples, and labels that are none.
+
+  Args:
+    name: the split's name.
+    data: its `labels` [example, attribute], or class ids [example].
+    outputs: the number of attributes or classes.
+
+  Raises:
+    InputError: names the split and the first label that is not accepted.
+  """
+  labels = data["labels"].to_numpy()
+  if not labels.size:
+    raise InputError(f"the {name} split is empty")
+  if labels.ndim == 1:
+    accepted = np.isin(labels, np.arange(outputs))
+    words = f"the class ids 0 to {outputs - 1}"
+  else:
+    accepted, words = np.isin(labels, (0, 1)), "0 and 1"
+  if not accepted.all():
+    raise InputError(
+      f"the labels of the {name} split hold {labels[~accepted][0]}; "
+      f"accepted: {words}"
+    )
+
+
+def members_in(data: xr.Dataset) -> pd.DataFrame:
+  """The members of a split's logits: pruner, sparsity, quantization, seed.
+
+  Raises:
+    InputError: no member, or two that are the same.
+  """
+  members = pd.DataFrame({key: data[key].to_numpy() for key in MEMBER})
+  if members.empty:
+    raise InputError("nothing to analyse: the run has no finished member")
+  twice = members[members.duplicated()]
+  if len(twice):
+    raise InputError(f"{name_of(twice.iloc[0])} is there more than once")
+  return members
+
+
+def places_of(members: pd.DataFrame, valid: xr.Dataset) -> np.ndarray:
+  """Where each member's validation logits are: int [member].
+
+  Raises:
+    InputError: names the members without validation logits.
+  """
+  found = {
+    key: place
+    for place, key in enumerate(
+      members_in(valid).itertuples(index=False, name=None)
+    )
+  }
+  wanted = list(members.itertuples(index=False, name=None))
+  missing = [place for place, key in enumerate(wanted) if key not in found]
+  if missing:
+    names = [name_of(members.iloc[place]) for place in missing]
+    raise InputError("there are no validation logits of " + "; ".join(names))
+  return np.array([found[key] for key in wanted], int)
+
+
+def population_text(pruner: str, sparsity: float, quantization: str) -> str:
+  """A population as a reader names it: "magnitude, sparsity 0.95"."""
+  middle = "" if quantization == "none" else f", {quantization}"
+  return f"{pruner}, sparsity {sparsity:g}{middle}"
+
+
+def name_of(member: pd.Series) -> str:
+  """A member as a reader names it: "magnitude, sparsity 0.95, seed 3"."""
+  pruner, sparsity, quantization, seed = (member[key] for key in MEMBER)
+  return f"{population_text(pruner, sparsity, quantization)}, seed {seed}"

@@ -1,0 +1,164 @@
+"""Joining runs: the shards of one sweep, or runs of equal config.
+
+Independent jobs train shards without knowing of each other; here their members
+come together in one run that looks as if it had been trained at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+import shutil
+from typing import Any
+
+import pandas as pd
+
+from prunebias_jax import store
+from prunebias_jax.config import Sweep
+from prunebias_jax.errors import InputError
+from prunebias_jax.settings import differences
+
+SHARDS = "shards"
+PARAMETERS = "parameters"
+# What may differ between runs that belong together.
+FREE = (
+  "name",
+  "seeds",
+  "execution.devices",
+  "execution.checkpoint_minutes",
+  "execution.chunk",
+)
+
+
+def shard_of(sweep: Sweep, text: str) -> tuple[Sweep, Path]:
+  """The part of a sweep that one of several independent jobs trains.
+
+  Args:
+    sweep: the whole sweep.
+    text: "i/n", the i-th of n shards, counted from 0.
+
+  Returns:
+    The sweep with every n-th of its seeds, and its folder inside the run.
+
+  Raises:
+    InputError: a text of another form, or more shards than seeds.
+  """
+  first, slash, count = text.partition("/")
+  if not (slash and first.isdigit() and count.isdigit()):
+    raise InputError(f"--shard is {text!r}; accepted: i/n, such as 0/4")
+  index, total = int(first), int(count)
+  if not 0 <= index < total:
+    raise InputError(f"--shard is {text!r}; accepted: 0/{total} and up")
+  if total > len(sweep.seeds):
+    raise InputError(
+      f"--shard is {text!r}; accepted: up to {len(sweep.seeds)} shards, one "
+      "for each seed"
+    )
+  seeds = sweep.seeds[index::total]
+  return sweep.override({"seeds": list(seeds)}), Path(SHARDS) / first
+
+
+def merge(sources: Sequence[Path], workdir: Path) -> store.Run:
+  """Joins finished runs into one.
+
+  Args:
+    sources: run directories; left as they are.
+    workdir: where the joined run goes; it must hold none.
+
+  Raises:
+    InputError: runs of different config or data, a member that stands in two
+      of them, an unfinished run, or a directory that holds a run already.
+  """
+  if (workdir / store.SWEEP).exists():
+    raise InputError(f"{workdir} holds a run already; name another --workdir")
+  runs = [store.open_run(path) for path in sources]
+  if not runs:
+    raise InputError("nothing to merge; name runs, or a run with shards")
+  for run in runs:
+    _require_fit(run, runs[0])
+  workdir.mkdir(parents=True, exist_ok=True)
+  with store.locked(workdir):
+    staging = workdir / ".merge.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(
+      runs[0].path,
+      staging,
+      ignore=shutil.ignore_patterns("analysis", "report*", ".*", "checkpoints"),
+    )
+    merged = store.open_run(staging)
+    for run in runs[1:]:
+      merged = _join(merged, run)
+    _move_in(staging, workdir)
+  return store.open_run(workdir)
+
+
+def shards_in(run: Path) -> list[Path]:
+  """The shards of a run, in order."""
+  return sorted(
+    (path.parent for path in (run / SHARDS).glob(f"*/{store.SWEEP}")),
+    key=lambda path: (len(path.name), path.name),
+  )
+
+
+def _require_fit(run: store.Run, first: store.Run) -> None:
+  """Refuses a run that is unfinished or does not belong to the first one."""
+  done = run.members()["done"]
+  if not done.all():
+    raise InputError(
+      f"{run.path} is not finished: {(~done).sum()} of {len(done)} members are "
+      "missing"
+    )
+  run.verify()
+  for path, (here, there) in differences(
+    run.facts["sweep"], first.facts["sweep"]
+  ).items():
+    if path not in FREE:
+      raise InputError(
+        f"{run.path} has another config than {first.path}: {path} is {here!r} "
+        f"and {there!r}"
+      )
+  if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
+    raise InputError(f"{run.path} has other data than {first.path}")
+
+
+def _join(merged: store.Run, run: store.Run) -> store.Run:
+  """Adds the members of a run to the merged one."""
+  there, added = merged.members(), run.members()
+  key = [*store.MEMBER_KEY]
+  double = pd.merge(there[key], added[key], on=key)
+  if len(double):
+    name = store.member_name(double.iloc[0])
+    raise InputError(f"{run.path}: {name} is in another of the runs too")
+  sweep = dict(merged.facts["sweep"])
+  sweep["seeds"] = [*sweep["seeds"], *run.facts["sweep"]["seeds"]]
+  facts: dict[str, Any] = {"sweep": sweep}
+  if "seconds" in merged.facts and "seconds" in run.facts:
+    seconds = merged.facts["seconds"] + run.facts["seconds"]
+    members = len(there) + len(added)
+    facts |= {"seconds": seconds, "seconds_per_member": seconds / members}
+  rows = added.drop(columns=["done", "diverged"])
+  first = len(there)
+  merged = merged.grow(rows, **facts)
+  for index, member in added.reset_index(drop=True).iterrows():
+    place = int(str(index))
+    merged.write_member(
+      first + place,
+      {name: run.logits_of(place, name) for name in store.EVALUATED},
+      diverged=bool(member["diverged"]),
+    )
+    parameters = run.path / PARAMETERS / f"{place:06d}.npz"
+    if parameters.exists():
+      target = merged.path / PARAMETERS / f"{first + place:06d}.npz"
+      target.parent.mkdir(exist_ok=True)
+      shutil.copyfile(parameters, target)
+  records = run.metrics().to_dict("records")
+  merged.log([{str(k): v for k, v in one.items()} for one in records])
+  return merged
+
+
+def _move_in(staging: Path, workdir: Path) -> None:
+  """Moves the merged run to its place; sweep.json, which makes it one, last."""
+  for path in sorted(staging.iterdir(), key=lambda p: p.name == store.SWEEP):
+    target = workdir / path.name
+    if target.is_dir():
+      shutil.rmtree(target)
+    path.rename(target)
+  staging.rmdir()

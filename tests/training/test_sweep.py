@@ -1,5 +1,6 @@
 """Whole runs: repeatable, resumable, refusing what is not theirs."""
 
+import contextlib
 import functools
 import itertools
 import json
@@ -57,6 +58,27 @@ def logits_of(run):
 def assert_same_bits(one, other):
   for name, logits in logits_of(one).items():
     np.testing.assert_array_equal(logits, logits_of(other)[name])
+
+
+PHASES = {
+  "pruning.end": 3,
+  "finetune": {
+    **TINY.train.to_dict(),
+    "epochs": 3,
+    "optimizer": "adam",
+    "learning_rate": 0.003,
+  },
+}
+
+
+def environment(folder):
+  """For a process of its own that compiles each program once."""
+  return {
+    **os.environ,
+    "XLA_FLAGS": "",
+    "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
+  }
 
 
 def _interrupt(*_, **__):
@@ -221,51 +243,97 @@ def test_estimate_counts_what_a_run_takes():
   assert found.flops > 2 * (1 + 2 * 3) * 6 * 32 * 2 * first
 
 
-def test_killed_at_any_time_it_goes_on_with_the_same_bits(finished, tmp_path):
-  """kill -9 in a process of its own, at growing times, until it is done."""
-  config = tmp_path / "sweep.json"
-  config.write_text(json.dumps({"sweep": TINY.to_dict()}))
-  run = tmp_path / "run"
+def killed_and_resumed(folder, sweep, kill_when):
+  """Runs a sweep in processes of its own until one is not killed.
+
+  `kill_when(number, run)` gives, for the process of that number, a function
+  that says whether to kill it now. Returns the run and how many were killed.
+  """
+  config, run = folder / "sweep.json", folder / "run"
+  config.write_text(json.dumps({"sweep": sweep.to_dict()}))
   command = [
     sys.executable, "-m", "prunebias_jax", "train", str(config),
     "--workdir", str(run),
   ]  # fmt: skip
-  environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-  kills = 0
-  for after in (1, 2, 3, 60):
+  for kills in range(100):
     process = subprocess.Popen(
       command,
-      env=environment,
+      env=environment(folder),
       stdout=subprocess.DEVNULL,
       stderr=subprocess.PIPE,
       cwd=Path(__file__).parents[2],
     )
-    # Counted from the first checkpoint on: before it there is little to lose.
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-      if len(list(run.glob("checkpoints/*/[0-9]*"))) >= after:
+    now = kill_when(kills, run)
+    while process.poll() is None:
+      if now():
         process.send_signal(signal.SIGKILL)
-        kills += 1
         break
-      time.sleep(0.02)
+      time.sleep(0.01)
     _, errors = process.communicate()
     if process.returncode == 0:
-      break
+      return store.open_run(run), kills
     assert process.returncode == -signal.SIGKILL, errors.decode()
-  assert process.returncode == 0
+  raise AssertionError("never came to its end")
+
+
+def test_killed_at_each_checkpoint_it_goes_on_with_the_same_bits(
+  finished, tmp_path
+):
+  def kill_when(number, run):
+    # Counted in checkpoints: before the first there is little to lose.
+    return lambda: (
+      number < 3 and len(list(run.glob("checkpoints/*/[0-9]*"))) > number
+    )
+
+  run, kills = killed_and_resumed(tmp_path, TINY, kill_when)
   assert kills >= 1
-  assert_same_bits(store.open_run(run), finished)
+  assert_same_bits(run, finished)
 
 
-PHASES = {
-  "pruning.end": 3,
-  "finetune": {
-    **TINY.train.to_dict(),
-    "epochs": 3,
-    "optimizer": "adam",
-    "learning_rate": 0.003,
-  },
-}
+@pytest.mark.slow
+def test_twenty_kills_at_random_in_all_phases(tmp_path):
+  """kill -9 while training, writing checkpoints and logits, and growing."""
+  sweep = TINY.override(
+    {
+      **PHASES,
+      "pruning.regime": "gmp-pt",
+      "execution.checkpoint_minutes": 1e-9,
+      "execution.chunk": 2,
+    }
+  )
+  expected = training.train(sweep, tmp_path / "expected")
+  random = np.random.default_rng(0)
+  small = sweep.override({"seeds": [0]})
+  total = 0
+  for part, most in ((small, 10), (sweep, 14)):
+
+    def kill_when(number, run, most=most):
+      # From the moment there is something new in the run.
+      before = changed(run)
+      begin = []
+      wait = random.uniform(0, 1.5)
+
+      def now():
+        if not begin and changed(run) != before:
+          begin.append(time.monotonic())
+        return number < most and begin and time.monotonic() - begin[0] > wait
+
+      return now
+
+    run, kills = killed_and_resumed(tmp_path, part, kill_when)
+    total += kills
+  print(f"{total} kills")
+  assert total >= 20
+  assert_same_bits(run, expected)
+
+
+def changed(run):
+  """When anything in a run was last written."""
+  times = [0.0]
+  for path in run.rglob("*"):
+    with contextlib.suppress(FileNotFoundError):
+      times.append(path.stat().st_mtime)
+  return max(times)
 
 
 @pytest.mark.parametrize(
@@ -621,7 +689,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(finished, tmp_path):
   ]  # fmt: skip
   process = subprocess.Popen(
     command,
-    env={**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"},
+    env=environment(tmp_path),
     stderr=subprocess.PIPE,
     text=True,
     cwd=Path(__file__).parents[2],

@@ -108,7 +108,7 @@ def groups_figure(source: Source) -> Figure:
   )
   cells = [
     (
-      f"{identity}, {metric.title.lower()}",
+      metric.title,
       source.overall(metric.name, identity=identity, value=value),
     )
     for identity, value in source.groups
@@ -165,7 +165,7 @@ def drawn(source: Source) -> str:
     text = (
       "Every dot is one seed, and a faint line joins the members of a seed. "
       f"Bars: mean over seeds with its {percent(source.level)} % t interval, "
-      "which takes seeds as random and normal, training and test set as fixed; "
+      "which takes seeds as random and normal, all three splits as fixed; "
       "an arrow where it leaves the plot."
     )
   if len({one.series for one in source.compressed}) > 1:
@@ -208,14 +208,17 @@ def _means(source: Source, cells: Sequence[tuple[str, Cell]]) -> str:
   """What is averaged over, for the caption; cells come with their names."""
   plural = "attributes" if source.output == "attribute" else "classes"
   outputs = count_of(len(source.outputs), source.output, plural)
-  used: dict[str, int] = {}
+  used: dict[str, dict[str, int]] = {}
   for name, cell in cells:
     # A group of an identity may be empty and have no mean.
-    used[name] = max(used.get(name, -1), source.used(cell))
+    of_name = used.setdefault(name, {})
+    most = max(of_name.get(cell.identity, -1), source.used(cell))
+    of_name[cell.identity] = most
   partial = [
-    f"{name}: {count or 'none'}"
-    for name, count in used.items()
-    if 0 <= count < len(source.outputs)
+    f"{name}: "
+    + "–".join(dict.fromkeys(str(n or "none") for n in (min(some), max(some))))
+    for name, some in ((name, used[name].values()) for name in used)
+    if 0 <= min(some) < len(source.outputs)
   ]
   if not partial:
     return f"Means over {outputs}"

@@ -15,6 +15,7 @@ SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
 NO_DENSE = "Not available: the run has no dense members."
 NO_COMPRESSED = "Not available: the run has no pruned members."
+NO_PAIRS = "Not available: no pruned member shares a seed with a dense one."
 
 
 def heat_map_figure(source: Source) -> Figure:
@@ -62,6 +63,8 @@ def _tables(
   dense, sparsest = source.dense, source.sparsest
   label = "highest sparsity" if sparsest is None else sparsest.label
   missing = NO_DENSE if dense is None else NO_COMPRESSED
+  if dense is not None and sparsest is not None:
+    missing = "" if source.pairs_with(sparsest) else NO_PAIRS
   return {
     ("dense", "Dense"): (
       (None, NO_DENSE) if dense is None else (_values(source, dense), "")
@@ -73,7 +76,7 @@ def _tables(
     ),
     ("difference", f"Difference, {label} − dense"): (
       (None, missing)
-      if dense is None or sparsest is None or not source.pairs_with(sparsest)
+      if missing or sparsest is None
       else (_values(source, sparsest, change=True), "")
     ),
   }

@@ -3,75 +3,27 @@
 from collections.abc import Mapping
 import dataclasses
 import functools
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from prunebias_jax import analysis, store
+from prunebias_jax.analysis import Interval, mean_interval, results
 from prunebias_jax.analysis import cells as member_cells
-from prunebias_jax.analysis import results
 from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
-  CHECKPOINT,
   MEAN,
   POPULATION,
   RULES,
-  SPLIT,
-  TEXT,
 )
 from prunebias_jax.analysis.flags import BiasFlag
 from prunebias_jax.errors import InputError
-from prunebias_jax.report.vocabulary import group_name, percent
-
-Row = Mapping[str, Any]
+from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
+from prunebias_jax.report.vocabulary import group_name
 
 ANALYSIS = "analysis"
 LEVEL = 0.95
-
-
-class Population(NamedTuple):
-  """Members that differ by seed only."""
-
-  pruner: str
-  sparsity: float
-  quantization: str
-
-  @property
-  def series(self) -> tuple[str, str]:
-    """What the populations along one line of a figure share."""
-    return self.pruner, self.quantization
-
-  @property
-  def label(self) -> str:
-    """As a reader names it: "dense", "95 % (gmp)"."""
-    middle = "" if self.quantization == "none" else f", {self.quantization}"
-    if self.sparsity == 0 and self.pruner == "dense":
-      return f"dense{middle}"
-    return f"{percent(self.sparsity)} % ({self.pruner}{middle})"
-
-
-class Cell(NamedTuple):
-  """One number of every member: a metric of an attribute and a group."""
-
-  metric: str
-  attribute: str = MEAN
-  identity: str = ""
-  value: str = ""
-  rule: str = "default"
-
-  @property
-  def key(self) -> tuple[str, ...]:
-    """The cell in the order of the tables' columns."""
-    row = {
-      "threshold_rule": self.rule,
-      "metric": self.metric,
-      "attribute": self.attribute,
-      "identity": self.identity,
-      "value": self.value,
-    }
-    return tuple(row[name] for name in CELL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +166,7 @@ class Source:
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
-    return all(_is_whole(table) for table in self.analysis.tables.values())
+    return all(is_whole(table) for table in self.analysis.tables.values())
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
@@ -244,15 +196,15 @@ class Source:
       parts.append(part[[*POPULATION, "seed", "value"]])
     return pd.concat(parts, ignore_index=True)
 
-  def means(self, cell: Cell) -> Mapping[Population, analysis.Interval]:
+  def means(self, cell: Cell) -> Mapping[Population, Interval]:
     """Means of `seeds` with their t interval, [1] each, where there are any."""
     column = self._column.get(cell.key)
-    found: dict[Population, analysis.Interval] = {}
+    found: dict[Population, Interval] = {}
     for population in self.populations if column is not None else ():
       values = self._shared[0][self._places[population], column]
       values = values[np.isfinite(values), None]
       if values.size:
-        found[population] = analysis.mean_interval(values, level=self.level)
+        found[population] = mean_interval(values, level=self.level)
     return found
 
   def sides(self, cell: Cell, population: Population) -> tuple[float, float]:
@@ -293,9 +245,9 @@ class Source:
     return self.analysis.tables[name]
 
   @functools.cached_property
-  def _indexed(self) -> dict[str, "_Index"]:
+  def _indexed(self) -> dict[str, "Index"]:
     return {
-      name: _Index(self.analysis.tables[name])
+      name: Index(self.analysis.tables[name])
       for name in ("variance", "contrasts")
     }
 
@@ -403,38 +355,3 @@ def open_source(run: store.Run) -> Source:
       "first"
     )
   return Source(run, analysis.read(directory))
-
-
-def _is_whole(table: pd.DataFrame) -> bool:
-  """Whether a table has all the numbers that it could have."""
-  numbers = [name for name in table if name not in TEXT]
-  missing = table.loc[table[numbers].isna().any(axis=1)]
-  names = missing["class" if "class" in missing else "attribute"]
-  if "identity" not in missing:
-    return bool((names == ALL).all())
-  return all(
-    name == ALL or name in identity.split("*")
-    for name, identity in zip(names, missing["identity"], strict=True)
-  )
-
-
-class _Index:
-  """The rows of a table over seeds, by cell."""
-
-  def __init__(self, table: pd.DataFrame) -> None:
-    here = (table["checkpoint"] == CHECKPOINT) & (table["split"] == SPLIT)
-    table = table[here]
-    # Thousands of look-ups: lists are a hundred times faster than a frame.
-    self._columns = {str(name): table[name].tolist() for name in table}
-    cells = zip(*(self._columns[name] for name in CELL), strict=True)
-    self._places: dict[tuple[str, ...], list[int]] = {}
-    for place, key in enumerate(cells):
-      self._places.setdefault(key, []).append(place)
-
-  def rows(self, cell: Cell) -> dict[Population, Row]:
-    """The rows of a cell by population."""
-    found: dict[Population, Row] = {}
-    for place in self._places.get(cell.key, []):
-      row = {name: values[place] for name, values in self._columns.items()}
-      found[Population(*(row[name] for name in POPULATION))] = row
-    return found

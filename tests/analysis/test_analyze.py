@@ -613,6 +613,365 @@ def test_a_failing_write_leaves_the_previous_analysis(
   assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
 
 
+def test_a_kill_between_the_renames_loses_nothing(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  first = analyze(make_splits())
+  path = tmp_path / "analysis"
+  for again in (False, True):
+    first.write(path)
+    path.rename(tmp_path / ".analysis.previous")
+    if again:
+      first.write(path)
+    _assert_equal(read(path), first)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
+
+
 def test_reading_what_is_not_there(tmp_path: Path) -> None:
   with pytest.raises(InputError, match="holds no analysis"):
     read(tmp_path / "analysis")
+
+
+def test_error_of_exclusive_classes_in_a_group_is_not_one_against_the_rest(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(
+    names=tuple("abcdef"), identities=("G",), multiclass=True, examples=90
+  )
+  tables = analyze(splits).tables
+  test = splits["test"]
+  inside = test["identities"].to_numpy()[:, 0] == 1
+  right = (
+    test["logits"].to_numpy().argmax(axis=2) == test["labels"].to_numpy()
+  )[:, inside].mean(axis=1)
+  groups = _at(tables["groups"], attribute="(all)", identity="G", value="1")
+  np.testing.assert_allclose(groups["accuracy"], right)
+  assert groups[["n_positive", "n_negative"]].isna().all(axis=None)
+  assert groups["false_positive_rate"].isna().all()
+  assert set(groups["reason"]) == {
+    "the other columns are defined for single classes"
+  }
+  where = {
+    "metric": "accuracy",
+    "attribute": "(all)",
+    "identity": "G",
+    "value": "1",
+  }
+  dense = (test["pruner"] == "dense").to_numpy()
+  row = _one(tables["variance"], pruner="dense", **where)
+  np.testing.assert_allclose(row["mean"], right[dense].mean())
+  row = _one(tables["contrasts"], **where)
+  np.testing.assert_allclose(
+    row["difference"], right[~dense].mean() - right[dense].mean()
+  )
+
+
+def test_balanced_accuracy_of_exclusive_classes_is_the_mean_recall(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def merge(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels == 3, 1, labels)  # a class without examples
+
+  splits = make_splits(names=tuple("abcd"), multiclass=True)
+  for data in (splits, edit(splits, "test", "labels", merge)):
+    labels = data["test"]["labels"].to_numpy()
+    logits = data["test"]["logits"].to_numpy()
+    variance = _at(
+      analyze(data).tables["variance"],
+      metric="balanced_accuracy",
+      pruner="dense",
+    )
+    row = _one(variance, attribute="(all)")
+    recalls = [
+      recall_score(
+        labels,
+        logits[m].argmax(axis=1),
+        labels=np.unique(labels),
+        average="macro",
+      )
+      for m in (0, 2, 4)
+    ]
+    np.testing.assert_allclose(row["mean"], np.mean(recalls))
+    assert len(variance) == 1
+
+
+def test_groups_of_an_identity_are_averaged_over_the_same_attributes(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  # A is an identity too: where it is 0 it has no positives, and no FNR.
+  members = _population("dense", 0.0, 3) + _population("magnitude", 0.9, 3)
+  splits = make_splits(members, examples=300)
+  own = splits["test"]["labels"].to_numpy()[:, 0]
+
+  def own_label(identities: np.ndarray) -> np.ndarray:
+    identities[:, 0] = own
+    return identities
+
+  tables = analyze(edit(splits, "test", "identities", own_label)).tables
+  for name, column in (("variance", "mean"), ("contrasts", "difference")):
+    for metric in ("false_negative_rate", "false_positive_rate"):
+      for identity, values in (
+        ("A", ("0", "1")),
+        ("A*G", ("0*0", "0*1", "1*0", "1*1")),
+      ):
+        for value in values:
+          rows = _at(
+            tables[name],
+            threshold_rule="default",
+            metric=metric,
+            identity=identity,
+            value=value,
+            pruner="magnitude",
+          ).set_index("attribute")
+          np.testing.assert_allclose(
+            rows.loc["(mean)", column], rows.loc[["B", "C"], column].mean()
+          )
+          assert "mean over 2 of 3 attributes" in rows.loc["(mean)", "reason"]
+
+
+def test_an_empty_group_does_not_empty_the_means_of_the_others(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def one_value(identities: np.ndarray) -> np.ndarray:
+    identities[:, 1] = 1
+    return identities
+
+  splits = edit(make_splits(), "test", "identities", one_value)
+  rows = _at(
+    analyze(splits).tables["variance"],
+    threshold_rule="default",
+    metric="accuracy",
+    identity="G",
+    attribute="(mean)",
+    pruner="dense",
+  ).set_index("value")
+  assert np.isfinite(rows.loc["1", "mean"])
+  assert np.isnan(rows.loc["0", "mean"])
+  assert rows.loc["0", "reason"] == (
+    "no attribute has a value in every seed and group"
+  )
+
+
+def test_a_mean_over_no_attribute_says_so(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def collapse(logits: np.ndarray) -> np.ndarray:
+    logits[0] = -3.0
+    return logits
+
+  splits = edit(make_splits(), "test", "logits", collapse)
+  row = _one(
+    analyze(splits).tables["variance"],
+    threshold_rule="default",
+    metric="interdependence",
+    attribute="(mean)",
+    pruner="dense",
+  )
+  assert row["n_seeds"] == 0
+  assert row["reason"] == "no attribute has a value in every seed"
+
+
+def test_seeds_that_agree_give_no_interval(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def repeat(logits: np.ndarray) -> np.ndarray:
+    return logits[[0, 1, 0, 1, 0, 1]]
+
+  splits = edit(make_splits(), "test", "logits", repeat)
+  tables = analyze(splits).tables
+  cell = {"metric": "auc", "attribute": "B", "threshold_rule": "default"}
+  row = _one(tables["variance"], pruner="dense", **cell)
+  assert row["sd"] == 0
+  ends = ["mean_low", "mean_high", "sd_low", "sd_high"]
+  assert row[ends].isna().all()
+  assert row["interval"] == "not available: the same in every seed"
+  assert "the same in every seed: no interval" in row["reason"]
+  row = _one(tables["contrasts"], **cell)
+  assert row[["low", "high", "t_p"]].isna().all()
+  assert "interval and t not available" in row["reason"]
+
+
+def test_validation_logits_go_by_member_not_by_place(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits()
+  expected = analyze(splits)
+  valid = splits["valid"].isel(member=[3, 0, 5, 1, 4, 2])
+  found = analyze({**splits, "valid": valid})
+  xr.testing.assert_identical(found.arrays, expected.arrays)
+  without = splits["valid"].isel(member=[0, 2, 3, 4, 5])
+  with pytest.raises(
+    InputError, match=r"no validation logits of magnitude.*0\.9, seed 0"
+  ):
+    analyze({**splits, "valid": without})
+
+
+def test_a_member_twice_is_refused(make_splits: MakeSplits) -> None:
+  members = [("dense", 0.0, "none", 0), ("dense", 0.0, "none", 0)]
+  with pytest.raises(InputError, match="dense, sparsity 0, seed 0 is there"):
+    analyze(make_splits(members))
+
+
+def test_without_a_pruner_named_dense(make_splits: MakeSplits) -> None:
+  members = [
+    (pruner, sparsity, "none", seed)
+    for seed in range(2)
+    for pruner in ("first", "second")
+    for sparsity in (0.0, 0.9)
+    if (pruner, sparsity) != ("second", 0.9) or seed == 0
+  ] + [("third", 0.9, "none", seed) for seed in range(2)]
+  splits = make_splits(members)
+  tables = analyze(splits).tables
+  cell = {"metric": "auc", "attribute": "B", "threshold_rule": "default"}
+  rows = _at(tables["contrasts"], **cell).set_index("pruner")
+  assert sorted(rows.index) == ["first", "second", "third"]
+  source = _at(
+    tables["attributes"], attribute="B", threshold_rule="default"
+  ).set_index(["pruner", "sparsity", "seed"])["auc"]
+  for pruner, own, seeds in (
+    ("first", "first", (0, 1)),
+    ("second", "second", (0,)),
+    ("third", "first", (0, 1)),
+  ):
+    expected = np.mean(
+      [source[pruner, 0.9, s] - source[own, 0.0, s] for s in seeds]
+    )
+    np.testing.assert_allclose(rows.loc[pruner, "difference"], expected)
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+@pytest.mark.parametrize("multiclass", [False, True])
+@pytest.mark.parametrize("value", [-1, 7, np.nan, 0.5])
+def test_labels_that_are_none_are_refused(
+  make_splits: MakeSplits,
+  edit: Edit,
+  split: str,
+  multiclass: bool,
+  value: float,
+) -> None:
+  def spoil(labels: np.ndarray) -> np.ndarray:
+    labels = labels.astype(np.float64)
+    labels.flat[5] = value
+    return labels
+
+  splits = edit(make_splits(multiclass=multiclass), split, "labels", spoil)
+  with pytest.raises(InputError, match=f"labels of the {split} split hold"):
+    analyze(splits)
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_an_empty_split_is_refused(make_splits: MakeSplits, split: str) -> None:
+  splits = make_splits()
+  with pytest.raises(InputError, match=f"the {split} split is empty"):
+    analyze({**splits, split: splits[split].isel(example=[])})
+
+
+@pytest.mark.parametrize("name", ["(mean)", "(all)"])
+def test_names_that_the_tables_use_are_refused(
+  make_splits: MakeSplits, name: str
+) -> None:
+  with pytest.raises(InputError, match="rename it"):
+    analyze(make_splits(names=("A", name), identities=("A",)))
+
+
+def test_logits_as_large_as_float32_holds(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  for multiclass in (False, True):
+    splits = make_splits(multiclass=multiclass)
+    for split in ("valid", "test"):
+      splits = edit(
+        splits,
+        split,
+        "logits",
+        lambda z: np.where(z > 0, 3e38, -3e38).astype(np.float32),
+      )
+    arrays = analyze(splits).arrays
+    for name in ("entropy", "uncertainty", "ece", "accuracy"):
+      assert np.isfinite(arrays[name]).all()
+  assert np.isfinite(arrays["overall_entropy"]).all()
+
+
+def test_paper_parity_of_an_absent_class_says_what_was_divided(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  splits = make_splits(multiclass=True)
+  splits = edit(splits, "test", "labels", lambda y: np.where(y == 2, 1, y))
+  rows = _at(
+    analyze(splits, parity="paper").tables["classes"], **{"class": "C"}
+  )
+  assert np.isinf(rows["tcb"]).all()
+  assert rows["reason"].str.contains("tcb divided by 0").all()
+  assert not rows["reason"].str.contains("tcb not available").any()
+
+
+def _ones(values: np.ndarray) -> np.ndarray:
+  values[:, 1] = 1
+  return values
+
+
+@pytest.mark.parametrize(
+  ("split", "note"),
+  [
+    ("test", "No test example has G = 0"),
+    ("train", "All train examples have one value of G"),
+  ],
+)
+def test_notes_name_an_identity_of_one_value(
+  make_splits: MakeSplits, edit: Edit, split: str, note: str
+) -> None:
+  splits = edit(make_splits(), split, "identities", _ones)
+  assert any(note in one for one in analyze(splits).notes)
+  assert not any("G" in one for one in analyze(make_splits()).notes)
+
+
+def test_notes_name_one_attribute_and_equal_train_rates(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  splits = make_splits(names=("B",), identities=("G",))
+  notes = analyze(splits).notes
+  assert any("There is one attribute" in note for note in notes)
+  assert not any("rates of a group and its rest" in note for note in notes)
+  splits = edit(splits, "train", "labels", np.zeros_like)
+  notes = analyze(splits).notes
+  assert any("rates of a group and its rest are equal" in one for one in notes)
+
+
+def test_notes_name_empty_crossings(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def cross(identities: np.ndarray) -> np.ndarray:
+    identities[:, 0] = identities[:, 1]
+    return identities
+
+  splits = edit(make_splits(), "test", "identities", cross)
+  notes = analyze(splits).notes
+  assert any("2 of 4 crossings" in note for note in notes)
+
+
+def test_the_note_on_few_positives_counts_values_only(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  # Without positives there is no bias amplification to warn of.
+  splits = edit(make_splits(examples=400), "test", "labels", np.zeros_like)
+  assert not any("low_n" in note for note in analyze(splits).notes)
+
+
+def test_few_predicted_positives_are_a_flag_and_a_note(
+  make_splits: MakeSplits, edit: Edit
+) -> None:
+  def silence(logits: np.ndarray) -> np.ndarray:
+    logits[:, 5:, 1] = -3
+    logits[:, :5, 1] = 3
+    return logits
+
+  result = analyze(edit(make_splits(), "test", "logits", silence))
+  rows = _at(
+    result.tables["bias_amplification"],
+    attribute="B",
+    identity="G",
+    threshold_rule="default",
+  )
+  assert rows["flags"].str.split().map(lambda f: "few_predicted" in f).all()
+  assert rows["bias_amplification"].notna().all()
+  assert any("few_predicted" in note for note in result.notes)

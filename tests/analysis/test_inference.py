@@ -270,6 +270,30 @@ def test_intervals_cover_as_often_as_they_say_under_normal_seeds(
     assert abs(covered - 0.95) < tolerance
 
 
+@pytest.mark.parametrize("seeds", [6, 9, 14, 20])
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_discrete_tests_keep_their_size_with_zeros_and_ties(
+  seeds: int, share: float
+) -> None:
+  """Under an exchangeable null, every difference being of one size."""
+  rng = np.random.default_rng(seeds)
+  differences = rng.choice([-0.125, 0.125], (seeds, 2000))
+  differences[rng.random(differences.shape) > share] = 0
+  result = paired_contrast(differences, np.zeros(differences.shape))
+  for p in (result.signflip_p, result.wilcoxon_p):
+    assert np.mean(np.nan_to_num(p, nan=1.0) <= 0.05) <= 0.065
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_normal_differences_have_their_coverage_and_size(seeds: int) -> None:
+  rng = np.random.default_rng(seeds)
+  values = rng.normal(0.0, 2.0, (seeds, 4000))
+  result = paired_contrast(values, np.zeros(values.shape))
+  covered = (result.difference.low <= 0) & (result.difference.high >= 0)
+  assert abs(np.mean(covered) - 0.95) < 0.02
+  assert abs(np.mean(result.t_p <= 0.05) - 0.05) < 0.015
+
+
 def test_tests_have_their_size_under_the_null() -> None:
   compressed, dense = np.random.default_rng(0).normal(size=(2, 8, 4000))
   result = paired_contrast(compressed, dense)

@@ -5,10 +5,14 @@ from html.parser import HTMLParser
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from prunebias_jax import InputError, store
-from prunebias_jax.report import write_report
+from prunebias_jax import InputError, analysis, store
+from prunebias_jax.report import changes, write_report
+from prunebias_jax.report.group_table import group_rows
+from prunebias_jax.report.source import Source, open_source
+from prunebias_jax.report.vocabulary import group_name
 
 NAMES = (
   "four",
@@ -242,3 +246,195 @@ def test_another_directory_takes_the_report(
   assert path == tmp_path / "there" / "report.html"
   assert not (run.path / "report.html").exists()
   assert list((tmp_path / "there" / "report").glob("*.csv"))
+
+
+def _row_numbers(text: str) -> float:
+  return float(text.replace("−", "-").replace(",", ""))
+
+
+@pytest.mark.parametrize("name", ["four", "no_identities", "classes"])
+def test_pruned_minus_dense_is_the_difference(
+  runs: Callable[[str], store.Run], name: str
+) -> None:
+  source = open_source(runs(name))
+  shown = [
+    (row.dense, row.here, row.difference)
+    for rule in ("default", "calibrated")
+    for block in changes.blocks(source, rule)
+    for row in block.rows
+  ]
+  shown += [
+    (row.dense, row.here, row.difference)
+    for population in source.compressed
+    for table in changes.movers(source, population)
+    for row in (*table.up, *table.down)
+  ]
+  shown += [rate[:3] for row in group_rows(source) for rate in row.rates]
+  shown = [row for row in shown if "n/a" not in row]
+  assert len(shown) > 20
+  for row in shown:
+    dense, here, difference = map(_row_numbers, row)
+    decimals = len(row[2].split(".")[-1])
+    # Each of the three is rounded.
+    assert abs(here - dense - difference) < 1.6 * 10.0**-decimals
+
+
+def test_a_collapsed_seed_changes_no_sign(
+  make_run: Callable[..., store.Run],
+) -> None:
+  """Dense predicts B in some members only: both sides go without it."""
+  run = make_run(names=("A", "B", "C"), identities=("G",), examples=200)
+  logits = {split: run.logits_of(1, split) for split in ("valid", "test")}
+  for values in logits.values():
+    values[:, 1] = -5
+  run.write_member(1, logits)
+  splits = {split: run.split(split) for split in ("train", "valid", "test")}
+  analysis.analyze(splits).write(run.path / "analysis")
+  source = open_source(run)
+  cell = source.overall("interdependence")
+  population = source.compressed[0]
+  dense, here = source.sides(cell, population)
+  row = source.contrast(cell)[population]
+  assert here - dense == pytest.approx(row["difference"])
+  assert "mean over 2 of 3 attributes" in row["reason"]
+  # The figure has one set of attributes for all levels.
+  assert source.used(cell) == 2
+  text = _Parsed(write_report(run).read_text()).text
+  assert "in every model drawn (Interdependence: 2)" in text
+
+
+def test_the_error_of_classes_in_groups_is_that_of_the_classifier(
+  runs: Callable[[str], store.Run], page: Page
+) -> None:
+  run = runs("classes")
+  test = run.split("test")
+  wrong = test["logits"].to_numpy().argmax(axis=2) != test["labels"].to_numpy()
+  dense = (test["pruner"] == "dense").to_numpy()
+  source = open_source(run)
+  for row, (identity, value) in zip(
+    group_rows(source), source.groups, strict=True
+  ):
+    if identity == "Night":
+      inside = test["identities"].to_numpy()[:, 0] == int(value)
+      expected = 100 * wrong[dense][:, inside].mean()
+      assert _row_numbers(row.rates[0][0]) == pytest.approx(expected, abs=5e-3)
+  data = pd.read_csv(run.path / "report" / "groups-1-night-error.csv")
+  means = data[(data["kind"] == "mean") & (data["sparsity"] == 0)]
+  inside = test["identities"].to_numpy()[:, 0] == 1
+  night = means[means["line"].str.startswith("Night")]["value"]
+  assert night.item() == pytest.approx(wrong[dense][:, inside].mean())
+  assert page("classes")
+
+
+def test_uncertainty_has_one_meaning_in_a_report_on_classes(
+  runs: Callable[[str], store.Run],
+) -> None:
+  source = open_source(runs("classes"))
+  for population in source.compressed:
+    titles = [table.title for table in changes.movers(source, population)]
+    assert "Uncertainty" not in titles
+    assert "Recall" in titles
+
+
+def test_movers_leave_out_what_lacks_a_pair(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(
+    names=("A", "B", "C"),
+    identities=("G",),
+    examples=400,
+    sparsities=(0.0, 0.8),
+  )
+  logits = {split: run.logits_of(1, split) for split in ("valid", "test")}
+  for values in logits.values():
+    values[:, 1] = -5
+    values[:, 2] = -5
+    values[:4, 2] = 5
+  run.write_member(1, logits)
+  splits = {split: run.split(split) for split in ("train", "valid", "test")}
+  analysis.analyze(splits).write(run.path / "analysis")
+  source = open_source(run)
+  tables = changes.movers(source, source.compressed[0])
+  bias = next(one for one in tables if one.title == "Bias amplification")
+  rows = (*bias.up, *bias.down)
+  assert {row.name for row in rows} == {"A · G", "C · G*"}
+  assert {row.pairs for row in rows} == {4}
+  write_report(run)
+  data = pd.read_csv(
+    run.path / "report" / "heat-map-difference.csv", keep_default_na=False
+  )
+  assert data["mark"].tolist() == ["", "†", "*"]
+
+
+def test_groups_show_their_positives(page: Page) -> None:
+  text = _Parsed(page("four")).text
+  assert "examples positives negatives" in text
+  assert "An asterisk marks groups with fewer than 10 of either" in text
+  assert re.search(r"not Young\* [\d,]+ \d+–\d+ \d+–\d+", text)
+
+
+def test_diverged_members_are_named(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(names=("A", "B"), identities=(), examples=60, analysed=False)
+  logits = np.full((60, 2), np.nan, np.float32)
+  run.write_member(3, {"valid": logits, "test": logits}, diverged=True)
+  splits = {split: run.split(split) for split in ("train", "valid", "test")}
+  analysis.analyze(splits).write(run.path / "analysis")
+  text = _Parsed(write_report(run).read_text()).text
+  assert "Diverged, left out of every number: gmp, sparsity 0.99, seed 0" in (
+    text
+  )
+  assert "older than the run" not in text
+  assert "not finished" not in text
+
+
+def test_nothing_is_missing_is_said_only_where_it_holds(
+  make_run: Callable[..., store.Run], runs: Callable[[str], store.Run]
+) -> None:
+  assert not open_source(runs("four")).is_complete
+  run = make_run(
+    names=("A", "B"),
+    identities=("G",),
+    examples=2000,
+    seeds=range(8),
+    sparsities=(0.0, 0.8),
+  )
+  source = open_source(run)
+  assert source.is_complete
+  assert not source.analysis.notes
+  assert "Nothing is missing" in write_report(run).read_text()
+  hidden = source.analysis.tables["contrasts"].copy()
+  hidden.loc[3, "t_p"] = np.nan
+  source.analysis.tables["contrasts"] = hidden
+  assert not Source(source.run, source.analysis).is_complete
+
+
+def test_an_interrupted_write_is_mended_by_the_report(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(names=("A", "B"), identities=(), examples=60)
+  (run.path / "analysis").rename(run.path / ".analysis.previous")
+  assert write_report(run).exists()
+  assert (run.path / "analysis").is_dir()
+
+
+def test_values_of_an_identity_that_are_not_0_and_1_are_written_out() -> None:
+  assert group_name("Camera", "1", valued={"Camera"}) == "Camera = 1"
+  assert group_name("Male", "1", valued={"Camera"}) == "Male"
+  assert group_name("Male*Camera", "0*0", valued={"Camera"}) == (
+    "not Male, Camera = 0"
+  )
+
+
+def test_a_figure_without_a_common_attribute_says_so(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(names=("A", "B"), identities=(), examples=60)
+  logits = np.full((60, 2), -5, np.float32)
+  run.write_member(1, {"valid": logits, "test": logits})
+  splits = {split: run.split(split) for split in ("train", "valid", "test")}
+  analysis.analyze(splits).write(run.path / "analysis")
+  text = _Parsed(write_report(run).read_text()).text
+  assert "Not available: no attribute has a value in every model." in text
+  assert "in every model drawn (Interdependence: none)" in text

@@ -12,7 +12,9 @@ import logging
 import os
 from pathlib import Path
 import sys
+import threading
 from typing import Any, NoReturn
+import warnings
 
 import pandas as pd
 
@@ -67,6 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Runs one command; returns the exit status."""
   logging.basicConfig(format="prunebias: %(message)s", level=logging.WARNING)
   logging.getLogger("prunebias_jax").setLevel(logging.INFO)
+  # orbax reports a failed write from each of its threads, tracebacks and all,
+  # before it raises what is shown here in one line.
+  for noisy in ("absl", "asyncio"):
+    logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
+  warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+  if arguments is None:
+    _quiet_followers()
   arguments = list(sys.argv[1:] if arguments is None else arguments)
   try:
     options = _parser(arguments).parse_args(arguments)
@@ -74,11 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
   except InputError as error:
     print(f"prunebias: {error}", file=sys.stderr)
     return BAD_INPUT
-  except OSError as error:
-    if error.errno not in REFUSALS:
+  except Exception as error:
+    refusal = _refusal(error)
+    if refusal is None:
       raise
-    where = f": {error.filename}" if error.filename else ""
-    print(f"prunebias: {error.strerror}{where}", file=sys.stderr)
+    print(f"prunebias: {refusal}", file=sys.stderr)
     return BAD_INPUT
   except KeyboardInterrupt:
     print("prunebias: interrupted", file=sys.stderr)
@@ -264,6 +273,44 @@ def describe(run: store.Run) -> list[str]:
     else f"analysis    none yet: prunebias analyze {run.path}"
   )
   return lines
+
+
+def _quiet_followers() -> None:
+  """Says once what the machine refused, not once for every thread it stops.
+
+  On a full disk the threads of orbax and TensorBoard fail too, and what they
+  leave open complains when it is thrown away.
+  """
+  in_thread, thrown_away = threading.excepthook, sys.unraisablehook
+
+  def thread_hook(failure: threading.ExceptHookArgs) -> None:
+    if _refusal(failure.exc_value) is None:
+      in_thread(failure)
+
+  def unraisable_hook(failure: "sys.UnraisableHookArgs") -> None:
+    closed = "Event loop is closed" in str(failure.exc_value)
+    if _refusal(failure.exc_value) is None and not closed:
+      thrown_away(failure)
+
+  threading.excepthook = thread_hook
+  sys.unraisablehook = unraisable_hook
+
+
+def _refusal(error: BaseException | None) -> str | None:
+  """What the machine refused, where that is what is behind an exception.
+
+  Libraries wrap a full disk in exceptions of their own, so the whole chain and
+  its texts are looked through.
+  """
+  full = os.strerror(errno.ENOSPC)
+  while error is not None:
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+      where = f": {error.filename}" if error.filename else ""
+      return f"{error.strerror}{where}"
+    if full in str(error):
+      return full
+    error = error.__cause__ or error.__context__
+  return None
 
 
 def _parser(arguments: Sequence[str]) -> Parser:

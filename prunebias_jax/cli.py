@@ -288,7 +288,8 @@ def _quiet_followers() -> None:
       in_thread(failure)
 
   def unraisable_hook(failure: "sys.UnraisableHookArgs") -> None:
-    closed = "Event loop is closed" in str(failure.exc_value)
+    text = str(failure.exc_value)
+    closed = "Event loop is closed" in text or "handle is closed" in text
     if _refusal(failure.exc_value) is None and not closed:
       thrown_away(failure)
 

@@ -8,9 +8,11 @@ XLA's CPU backend hands a convolution to its fast library only in the layout
 [batch, y, x, channel]. Inside a loop the gradients that automatic
 differentiation writes are left in other layouts and run up to forty times
 slower, so `canonical` writes them itself: the gradient of the input as a
-forward convolution of that layout, the gradient of the weights as a matrix
-product over image patches, a few images at a time so that the patches stay in
-the cache.
+forward convolution of that layout, the gradient of the kernel as forward
+convolutions of a few images that stay in the cache. That library call spends
+most of a narrow convolution (up to `NARROW` channels) on gathering patches, so
+there `canonical` computes neighbouring pixels as one, and the gradient of the
+kernel as a matrix product over shifted copies.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +25,8 @@ from jax import lax
 import jax.numpy as jnp
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-PATCH_IMAGES = 8  # patches of this many images stay in a core's cache
+BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
+NARROW = 16  # up to so many channels, gathering patches costs most
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 Convolve = Callable[[jax.Array, jax.Array, int, Padding], jax.Array]
@@ -55,7 +58,7 @@ def canonical(
   """`plain`, with gradients that stay fast inside a loop on the CPU."""
   if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
     return _pointwise(images, kernel, stride)
-  return plain(images, kernel, stride, padding)
+  return _several_pixels(images, kernel, stride, padding)
 
 
 def _canonical_forward(
@@ -88,6 +91,34 @@ def _pointwise(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   return images[:, ::stride, ::stride] @ kernel[0, 0]
 
 
+def _several_pixels(
+  images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> jax.Array:
+  """`plain`; in narrow layers with several pixels of a row as one.
+
+  n neighbouring outputs are n times the features of one place, with a kernel
+  that is n - 1 columns wider and zero where an output does not look. That
+  multiplies by some zeros and gathers a patch once where it was n times.
+  """
+  columns, channels, features = kernel.shape[1:]
+  left, right = padding[1]
+  width = images.shape[2] + left + right - columns + 1
+  pixels = 4 if channels < 8 else 2
+  if stride > 1 or width % pixels or max(channels, features) > NARROW:
+    return plain(images, kernel, stride, padding)
+  wide = jnp.concatenate(
+    [
+      jnp.pad(kernel, ((0, 0), (shift, pixels - 1 - shift), (0, 0), (0, 0)))
+      for shift in range(pixels)
+    ],
+    axis=-1,
+  )
+  out = lax.conv_general_dilated(
+    images, wide, (1, pixels), padding, dimension_numbers=LAYOUT
+  )
+  return out.reshape(*out.shape[:2], width, features)
+
+
 def _input_gradient(
   shape: Sequence[int],
   kernel: jax.Array,
@@ -102,9 +133,12 @@ def _input_gradient(
     dilated = (gradient.shape[1 + axis] - 1) * stride + 1
     low = taps - 1 - padding[axis][0]
     sides.append((low, size + taps - 1 - low - dilated))
+  turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+  if stride == 1:
+    return _several_pixels(gradient, turned, 1, (sides[0], sides[1]))
   return lax.conv_general_dilated(
     gradient,
-    kernel[::-1, ::-1].transpose(0, 1, 3, 2),
+    turned,
     (1, 1),
     sides,
     lhs_dilation=(stride, stride),
@@ -119,54 +153,99 @@ def _kernel_gradient(
   padding: Padding,
   gradient: jax.Array,
 ) -> jax.Array:
-  """Gradient of the kernel, a matrix product over patches, in blocks."""
-  rows, columns, channels, features = shape
-  block = next(n for n in range(PATCH_IMAGES, 0, -1) if len(images) % n == 0)
+  """Gradient of the kernel, summed over blocks of a few images."""
+  features = shape[-1]
+  separable = stride == 1 and features <= NARROW
+  block = next(n for n in range(BLOCK, 0, -1) if len(images) % n == 0)
+  of_block = _by_copies if separable else _by_convolution
 
   def add_block(
     total: jax.Array, pair: tuple[jax.Array, jax.Array]
   ) -> tuple[jax.Array, None]:
-    patches = _patches(pair[0], (rows, columns), stride, padding)
-    product = lax.dot_general(
-      patches.reshape(-1, rows * columns * channels),
-      pair[1].reshape(-1, features),
-      (((0,), (0,)), ((), ())),
-      preferred_element_type=total.dtype,
-    )
-    return total + product, None
+    return total + of_block(pair[0], shape, stride, padding, pair[1]), None
 
   def blocked(x: jax.Array) -> jax.Array:
     return x.reshape(-1, block, *x.shape[1:])
 
-  zero = jnp.zeros((rows * columns * channels, features), jnp.float32)
+  zero = jnp.zeros(tuple(shape), jnp.float32)
   total, _ = lax.scan(add_block, zero, (blocked(images), blocked(gradient)))
-  return total.astype(gradient.dtype).reshape(tuple(shape))
+  return total.astype(gradient.dtype)
 
 
-def _patches(
-  images: jax.Array, taps: tuple[int, int], stride: int, padding: Padding
+def _by_convolution(
+  images: jax.Array,
+  shape: Sequence[int],
+  stride: int,
+  padding: Padding,
+  gradient: jax.Array,
 ) -> jax.Array:
-  """Image patches: [batch, y, x, taps * channel in]."""
-  images = jnp.pad(images, ((0, 0), *padding, (0, 0)))
-  count, height, width, channels = images.shape
-  rows = (height - taps[0]) // stride + 1
-  columns = (width - taps[1]) // stride + 1
-  shifted = [
-    lax.slice(
-      images,
-      (0, i, j, 0),
-      (
-        count,
-        i + stride * (rows - 1) + 1,
-        j + stride * (columns - 1) + 1,
-        channels,
-      ),
-      (1, stride, stride, 1),
+  """Kernel gradient as a forward convolution, examples taken as channels."""
+  sides = []
+  for axis in (0, 1):
+    dilated = (gradient.shape[1 + axis] - 1) * stride + 1
+    low = padding[axis][0]
+    sides.append(
+      (low, shape[axis] - 1 + dilated - images.shape[1 + axis] - low)
     )
-    for i in range(taps[0])
-    for j in range(taps[1])
-  ]
-  return jnp.concatenate(shifted, axis=-1)
+  out = lax.conv_general_dilated(
+    images.transpose(3, 1, 2, 0),
+    gradient.transpose(1, 2, 0, 3),
+    (1, 1),
+    sides,
+    rhs_dilation=(stride, stride),
+    dimension_numbers=LAYOUT,
+    preferred_element_type=jnp.float32,
+  )
+  return out.transpose(1, 2, 0, 3)
+
+
+def _by_copies(
+  images: jax.Array,
+  shape: Sequence[int],
+  stride: int,
+  padding: Padding,
+  gradient: jax.Array,
+) -> jax.Array:
+  """Kernel gradient with stride 1 as one product over shifted copies.
+
+  It sums image[y + i, x + j] * gradient[y, x] for every tap (i, j), that is
+  image[y, x + j] * gradient[y - i, x]. So the images are copied once for each
+  column j and the gradient once for each row i: 3 + 3 copies, where patches of
+  the images would be 9, and a squarer product, which is faster.
+  """
+  del stride
+  rows, columns, channels, features = shape
+  (top, bottom), sides = padding
+  left = _copies(images, 2, columns, sides)
+  right = _copies(gradient, 1, rows, (rows - 1 - top, rows - 1 - bottom))
+  total = lax.dot_general(
+    left.reshape(-1, columns * channels),
+    right.reshape(-1, rows * features),
+    (((0,), (0,)), ((), ())),
+    preferred_element_type=jnp.float32,
+  ).reshape(columns, channels, rows, features)
+  # The first copy of the gradient is shifted down most: it is the last row.
+  return total.transpose(2, 0, 1, 3)[::-1]
+
+
+def _copies(
+  images: jax.Array, axis: int, count: int, padding: tuple[int, int]
+) -> jax.Array:
+  """Copies shifted along an axis, as channels: [..., count * channel].
+
+  Negative padding crops.
+  """
+  around = [(0, 0, 0)] * images.ndim
+  around[axis] = (*padding, 0)
+  padded = lax.pad(images, jnp.zeros((), images.dtype), around)
+  size = padded.shape[axis] - count + 1
+  return jnp.concatenate(
+    [
+      lax.slice_in_dim(padded, shift, shift + size, axis=axis)
+      for shift in range(count)
+    ],
+    axis=-1,
+  )
 
 
 LOWERINGS: dict[str, Convolve] = {"plain": plain, "canonical": canonical}

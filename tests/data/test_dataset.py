@@ -10,9 +10,7 @@ from prunebias_jax.errors import InputError
 
 def with_split(dataset, name, **changes):
   split = dataclasses.replace(dataset.splits[name], **changes)
-  return dataclasses.replace(
-    dataset, splits={**dataset.splits, name: split}
-  )
+  return dataclasses.replace(dataset, splits={**dataset.splits, name: split})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import warnings
 import pandas as pd
 
 from prunebias_jax import store
-from prunebias_jax.config import Sweep
+from prunebias_jax.config import DETERMINISTIC_FLAG, Sweep
 from prunebias_jax.config_file import load_config
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge as merge_runs
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> None:
   """Trains a sweep, or says what it would take."""
   sweep = options.sweep
-  _use_every_core(sweep)
+  _prepare_backend(sweep)
   # Imported here: reading a run needs neither flax nor optax.
   from prunebias_jax.training.chunk import PreemptedError
   from prunebias_jax.training.estimate import estimate
@@ -433,8 +433,11 @@ def _reader(kind: Any) -> Callable[[str], Any]:
   return read
 
 
-def _use_every_core(sweep: Sweep) -> None:
-  """One CPU device for each core, before the backend starts."""
+def _prepare_backend(sweep: Sweep) -> None:
+  """What must precede the backend's start: devices and determinism."""
+  if sweep.execution.deterministic:
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}".strip()
   import jax
 
   wanted = sweep.execution.devices or len(os.sched_getaffinity(0))
@@ -468,11 +471,26 @@ def _print_estimate(sweep: Sweep, estimate: Any) -> None:
     "trained once",
     "chunks": f"{estimate.chunks}, one after the other",
     "operations": f"{estimate.flops:.3g} FLOP",
+    "members run": _ways(estimate),
     "time": f"{estimate.seconds / 3600:.2f} h of training (extrapolated from "
     f"{estimate.steps} measured steps)",
   }
   for name, text in rows.items():
     print(f"{name:<11} {text}")
+
+
+def _ways(estimate: Any) -> str:
+  """How members run, and the speeds that decided it."""
+  speeds = ", ".join(
+    f"{way['mode']} {way['lowering']} "
+    + (
+      f"{way['images_per_second']:,.0f}"
+      if way["images_per_second"]
+      else f"not measured ({way['reason']})"
+    )
+    for way in estimate.measured
+  )
+  return f"{estimate.mode} (images/s: {speeds})" if speeds else estimate.mode
 
 
 def _shortened(names: list[str], most: int = 8) -> str:

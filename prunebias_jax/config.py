@@ -5,6 +5,9 @@ import dataclasses
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, part, setting
 
+# What makes XLA choose only algorithms that give the same bits in every run.
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops=true"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Faces(Part):
@@ -202,23 +205,41 @@ class Pruning(Part):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Execution(Part):
-  """How the machine runs it; what is trained does not depend on it."""
+  """How the machine runs it; what is trained differs by rounding at most."""
 
   platform: str = setting(
     "auto",
     help="auto (the best there is), cpu, gpu or tpu",
     choices=lambda: ("auto", "cpu", "gpu", "tpu"),
   )
-  devices: int = setting(
-    0,
-    help="devices to use; 0 is all of them (on the CPU one for each core)",
-    low=0,
+  devices: int | None = setting(
+    None,
+    help="devices to use; none is all of them (on the CPU one for each core)",
+    low=1,
   )
   mode: str = setting(
     "auto",
-    help="how members share a device: map (one after "
-    "the other), vmap (all at once) or auto",
-    choices=lambda: ("auto", "map", "vmap"),
+    help="how members share a device: map (one after the other), vmap (all at "
+    "once), chunk:K (K at once) or auto (measured)",
+  )
+  convolution: str = setting(
+    "auto",
+    help="how convolutions are written: plain (as XLA has them), canonical "
+    "(fast inside a loop on the CPU), matmul (copies and a matrix product) or "
+    "auto (measured)",
+    choices=lambda: ("auto", "plain", "canonical", "matmul"),
+  )
+  precision: str = setting(
+    "auto",
+    help="arithmetic of the network; parameters are float32 always: float32, "
+    "tensorfloat32 (products only), bfloat16, or auto (float32 on the CPU, "
+    "bfloat16 elsewhere)",
+    choices=lambda: ("auto", "float32", "tensorfloat32", "bfloat16"),
+  )
+  deterministic: bool = setting(
+    False,
+    help="GPU: the same bits in every run, by slower algorithms (the CPU "
+    "gives them always)",
   )
   steps_per_dispatch: int = setting(
     32,
@@ -246,6 +267,16 @@ class Execution(Part):
     unit="minutes",
     low=0,
   )
+
+  def check(self) -> None:
+    """Refuses a mode that is not known."""
+    name, _, count = self.mode.partition(":")
+    chunked = name == "chunk" and count.isdecimal() and int(count) > 0
+    if self.mode not in ("auto", "map", "vmap") and not chunked:
+      raise InputError(
+        f"execution.mode is {self.mode!r}; accepted: auto, map, vmap, chunk:K "
+        "(K members at once, such as chunk:8)"
+      )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

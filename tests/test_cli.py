@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 TINY = """
   --seeds 0,1 --sparsities 0,.9 --data.size 8 --data.train 200 --data.valid 40
   --data.test 60 --model.width .25 --train.epochs 2 --train.warmup 0
-  --pruning.start 1 --pruning.end 2 --execution.devices 1
+  --pruning.start 1 --pruning.end 2 --execution.devices 1 --execution.mode map
 """.split()
 DIGITS = str(ROOT / "configs/digits.py")
 
@@ -24,7 +24,7 @@ DIGITS = str(ROOT / "configs/digits.py")
 @pytest.fixture(autouse=True)
 def _quiet_start(monkeypatch):
   """The backend of the test process has started: its devices stay."""
-  monkeypatch.setattr(cli, "_use_every_core", lambda sweep: None)
+  monkeypatch.setattr(cli, "_prepare_backend", lambda sweep: None)
   yield
   logging.getLogger("prunebias_jax").setLevel(logging.NOTSET)
 
@@ -33,7 +33,7 @@ def _quiet_start(monkeypatch):
 def run(tmp_path_factory):
   path = tmp_path_factory.mktemp("runs") / "digits"
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cli, "_use_every_core", lambda sweep: None)
+    patch.setattr(cli, "_prepare_backend", lambda sweep: None)
     arguments = ["train", DIGITS, "--workdir", str(path), *TINY]
     assert cli.main(arguments) == 0
   return path

@@ -4,6 +4,8 @@ import functools
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from prunebias_jax.models.conv import Conv, max_pool
 
@@ -18,21 +20,28 @@ class CNN(nn.Module):
     outputs: number of logits.
     width: channels of the first convolution; the others have 2 and 4 times.
     lowering: how convolutions are written (`prunebias_jax.models.conv`).
+    dtype: type of the activations before the head.
   """
 
   outputs: int
   width: int = 16
   lowering: str = "plain"
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
     """Logits [batch, output] of images [batch, y, x, channel]."""
-    conv = functools.partial(Conv, lowering=self.lowering)
+    conv = functools.partial(Conv, lowering=self.lowering, dtype=self.dtype)
+    norm = functools.partial(
+      nn.BatchNorm,
+      use_running_average=not train,
+      momentum=0.9,
+      dtype=self.dtype,
+    )
     x = images
     for index, factor in enumerate((1, 2, 4)):
       x = conv(factor * self.width, (3, 3), name=f"conv{index}")(x)
-      x = nn.BatchNorm(
-        use_running_average=not train, momentum=0.9, name=f"norm{index}"
-      )(x)
+      x = norm(name=f"norm{index}")(x)
       x = max_pool(nn.relu(x))
-    return nn.Dense(self.outputs, name="head")(x.reshape(len(x), -1))
+    head = nn.Dense(self.outputs, dtype=jnp.float32, name="head")
+    return head(x.reshape(len(x), -1))

@@ -13,6 +13,9 @@ convolutions of a few images that stay in the cache. That library call spends
 most of a narrow convolution (up to `NARROW` channels) on gathering patches, so
 there `canonical` computes neighbouring pixels as one, and the gradient of the
 kernel as a matrix product over shifted copies.
+
+`matmul` is for members that are computed together: a convolution with a kernel
+for each of them is a grouped convolution, a matrix product a batched one.
 """
 
 from collections.abc import Callable, Sequence
@@ -248,12 +251,40 @@ def _copies(
   )
 
 
-LOWERINGS: dict[str, Convolve] = {"plain": plain, "canonical": canonical}
+def matmul(
+  images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+) -> jax.Array:
+  """`plain` as one matrix product over copies of the images, one for each tap.
+
+  With kernels of many members it is a batched product, where a convolution
+  would be a grouped one, which many libraries are slow at.
+  """
+  rows, columns, channels, features = kernel.shape
+  if (rows, columns) == (1, 1) and not any(map(any, padding)):
+    return _pointwise(images, kernel, stride)
+  padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+  height = (padded.shape[1] - rows) // stride + 1
+  width = (padded.shape[2] - columns) // stride + 1
+  copies = jnp.concatenate(
+    [
+      padded[
+        :,
+        row : row + (height - 1) * stride + 1 : stride,
+        column : column + (width - 1) * stride + 1 : stride,
+      ]
+      for row in range(rows)
+      for column in range(columns)
+    ],
+    axis=-1,
+  )
+  return copies @ kernel.reshape(rows * columns * channels, features)
 
 
-def default_lowering(platform: str) -> str:
-  """The lowering that is fast on a platform ("cpu", "gpu", "tpu")."""
-  return "canonical" if platform == "cpu" else "plain"
+LOWERINGS: dict[str, Convolve] = {
+  "plain": plain,
+  "canonical": canonical,
+  "matmul": matmul,
+}
 
 
 class Conv(nn.Conv):

@@ -9,6 +9,8 @@ import functools
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from prunebias_jax.models.conv import Conv
 
@@ -23,20 +25,29 @@ class Block(nn.Module):
     features: channels out.
     stride: stride of the first convolution and of the shortcut.
     lowering: how convolutions are written.
+    dtype: type of the activations.
   """
 
   features: int
   stride: int
   lowering: str
+  dtype: DTypeLike
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     """[batch, y, x, channel] to [batch, y / stride, x / stride, features]."""
     conv = functools.partial(
-      Conv, self.features, kernel_init=FAN_OUT, lowering=self.lowering
+      Conv,
+      self.features,
+      kernel_init=FAN_OUT,
+      lowering=self.lowering,
+      dtype=self.dtype,
     )
     norm = functools.partial(
-      nn.BatchNorm, use_running_average=not train, momentum=0.9
+      nn.BatchNorm,
+      use_running_average=not train,
+      momentum=0.9,
+      dtype=self.dtype,
     )
     strides = (self.stride, self.stride)
     pad = ((1, 1), (1, 1))
@@ -60,6 +71,7 @@ class ResNet(nn.Module):
     stem: "large" is 7 x 7 with stride 2 and a max-pool, for 224 pixels;
       "small" is 3 x 3 with stride 1, for 32 to 64.
     lowering: how convolutions are written.
+    dtype: type of the activations before the head.
   """
 
   outputs: int
@@ -67,12 +79,17 @@ class ResNet(nn.Module):
   stages: tuple[int, ...] = (2, 2, 2, 2)
   stem: str = "small"
   lowering: str = "plain"
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(self, images: jax.Array, train: bool) -> jax.Array:
     """Logits [batch, output] of images [batch, y, x, channel]."""
     conv = functools.partial(
-      Conv, self.width, kernel_init=FAN_OUT, lowering=self.lowering
+      Conv,
+      self.width,
+      kernel_init=FAN_OUT,
+      lowering=self.lowering,
+      dtype=self.dtype,
     )
     if self.stem == "large":
       pad = ((3, 3), (3, 3))
@@ -80,7 +97,10 @@ class ResNet(nn.Module):
     else:
       x = conv((3, 3), padding=((1, 1), (1, 1)), name="stem")(images)
     x = nn.BatchNorm(
-      use_running_average=not train, momentum=0.9, name="stem_norm"
+      use_running_average=not train,
+      momentum=0.9,
+      dtype=self.dtype,
+      name="stem_norm",
     )(x)
     x = nn.relu(x)
     if self.stem == "large":
@@ -89,7 +109,8 @@ class ResNet(nn.Module):
       for block in range(blocks):
         stride = 2 if stage and not block else 1
         name = f"stage{stage + 1}_block{block + 1}"
-        x = Block(self.width * 2**stage, stride, self.lowering, name=name)(
-          x, train
-        )
-    return nn.Dense(self.outputs, name="head")(x.mean((1, 2)))
+        x = Block(
+          self.width * 2**stage, stride, self.lowering, self.dtype, name=name
+        )(x, train)
+    head = nn.Dense(self.outputs, dtype=jnp.float32, name="head")
+    return head(x.astype(jnp.float32).mean((1, 2)))

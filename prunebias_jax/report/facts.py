@@ -88,6 +88,7 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
     ("Prunable weights", _count(model.get("prunable"))),
     ("Device", _device(device)),
     ("Execution", _execution(execution)),
+    ("Measured to choose it", _ways(execution)),
     ("Time, all members", _time(facts.get("seconds"))),
     ("Time per member", _time(facts.get("seconds_per_member"))),
     ("Run format", facts.get("format")),
@@ -199,7 +200,25 @@ def _device(device: Mapping[str, Any]) -> str:
 
 def _execution(execution: Mapping[str, Any]) -> str:
   return ", ".join(
-    f"{name} {_value(value)}" for name, value in execution.items()
+    f"{name} {_value(value)}"
+    for name, value in execution.items()
+    if name != "measured"
+  )
+
+
+def _ways(execution: Mapping[str, Any]) -> str:
+  """Images a second of every way of running members that was tried."""
+  return (
+    "; ".join(
+      f"{way['mode']}, {way['lowering']}: "
+      + (
+        f"{way['images_per_second']:,.0f} images/s"
+        if way["images_per_second"]
+        else str(way["reason"])
+      )
+      for way in execution.get("measured", ())
+    )
+    or "nothing: one way only"
   )
 
 

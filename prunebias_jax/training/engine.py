@@ -1,22 +1,23 @@
 """From a config and a data set to populations on devices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 import logging
 import os
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
 import numpy as np
 
 from prunebias_jax import models
-from prunebias_jax.config import Execution, Sweep
+from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
-from prunebias_jax.models.conv import default_lowering
 from prunebias_jax.pruning.masks import count_prunable
 from prunebias_jax.training import member
 from prunebias_jax.training.plan import Phase
@@ -32,6 +33,28 @@ log = logging.getLogger(__name__)
 EVALUATED = ("valid", "test")
 
 
+class Precision(NamedTuple):
+  """What a network computes in.
+
+  Attributes:
+    activations: type of what flows between layers.
+    products: precision of matrix products and convolutions, as
+      `jax.default_matmul_precision` has it.
+  """
+
+  activations: DTypeLike
+  products: str
+
+
+PRECISIONS = {
+  "float32": Precision(jnp.float32, "highest"),
+  "tensorfloat32": Precision(jnp.float32, "tensorfloat32"),
+  # bfloat16 inputs are multiplied exactly and summed in float32 anyway; the
+  # float32 head keeps its precision.
+  "bfloat16": Precision(jnp.bfloat16, "highest"),
+}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Engine:
   """What all populations of a run share: data, model, devices.
@@ -40,19 +63,23 @@ class Engine:
     sweep: the config.
     dataset: the data on the host.
     devices: where populations go.
-    mode: how members share a device, "map" or "vmap".
+    precision: arithmetic of the network, a key of `PRECISIONS`.
+    mode: how members share a device: "map", "vmap" or "chunk:K".
     lowering: how convolutions are written.
+    measured: what was measured before mode and lowering were chosen.
   """
 
   sweep: Sweep
   dataset: Dataset
   devices: Sequence[jax.Device]
-  mode: str
-  lowering: str
+  precision: str
+  mode: str = "map"
+  lowering: str = "plain"
+  measured: Sequence[Mapping[str, Any]] = ()
 
   @classmethod
   def build(cls, sweep: Sweep, dataset: Dataset) -> Self:
-    """Chooses devices and how they are used.
+    """Chooses the devices; `choice.choose` says how members run on them.
 
     Raises:
       InputError: a batch larger than the training split, or devices that are
@@ -67,12 +94,13 @@ class Engine:
       )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
+    if sweep.execution.deterministic and platform == "gpu":
+      _require_deterministic()
+    precision = sweep.execution.precision
+    if precision == "auto":
+      precision = "float32" if platform == "cpu" else "bfloat16"
     return cls(
-      sweep=sweep,
-      dataset=dataset,
-      devices=devices,
-      mode=member_mode(sweep.execution.mode, platform),
-      lowering=default_lowering(platform),
+      sweep=sweep, dataset=dataset, devices=devices, precision=precision
     )
 
   @functools.cached_property
@@ -82,6 +110,7 @@ class Engine:
       self.sweep.model,
       outputs=len(self.dataset.names),
       lowering=self.lowering,
+      dtype=PRECISIONS[self.precision].activations,
     )
 
   @functools.cached_property
@@ -143,6 +172,7 @@ class Engine:
       seeds=seeds,
       levels=levels,
       mode=self.mode,
+      precision=PRECISIONS[self.precision].products,
       mesh=make_mesh(self.devices, len(seeds), levels),
     )
 
@@ -182,7 +212,7 @@ def choose_devices(execution: Execution) -> Sequence[jax.Device]:
       f"execution.platform is {execution.platform!r}, but no such device is "
       f"here; accepted: {present}"
     ) from None
-  if execution.devices > len(found):
+  if (execution.devices or 1) > len(found):
     raise InputError(
       f"execution.devices is {execution.devices}; accepted: up to "
       f"{len(found)}, as many {found[0].platform} devices are here"
@@ -194,19 +224,20 @@ def choose_devices(execution: Execution) -> Sequence[jax.Device]:
       "from Python set jax_num_cpu_devices before the first computation",
       cores,
     )
-  return found[: execution.devices or None]
+  return found[: execution.devices]
 
 
-def member_mode(mode: str, platform: str) -> str:
-  """How members share a device; auto is what the platform does well.
+def _require_deterministic() -> None:
+  """Refuses to promise what only a flag set before the start can hold.
 
-  On a CPU, grouped convolutions (what vmap makes of per-member kernels) are
-  many times slower than members one after the other; small networks fill an
-  accelerator only together.
+  Raises:
+    InputError: the flag is not set.
   """
-  if mode != "auto":
-    return mode
-  return "map" if platform == "cpu" else "vmap"
+  if DETERMINISTIC_FLAG not in os.environ.get("XLA_FLAGS", "").split():
+    raise InputError(
+      f"execution.deterministic needs XLA_FLAGS={DETERMINISTIC_FLAG} before "
+      "jax starts (the prunebias command sets it)"
+    )
 
 
 def in_batches(images: np.ndarray, batch: int) -> np.ndarray:

@@ -1,28 +1,21 @@
-"""What a run would take: memory from the compiled program, time from steps."""
+"""What a run would take, before anyone pays for it."""
 
+from collections.abc import Mapping, Sequence
 import dataclasses
-import logging
-import os
-import time
 from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
 
 from prunebias_jax import data
 from prunebias_jax.config import Sweep
-from prunebias_jax.training import member
+from prunebias_jax.training.choice import choose
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.measuring import (
+  chunk_rows,
+  measure,
+  operations,
+  sample,
+)
 from prunebias_jax.training.members import seed_rows
-from prunebias_jax.training.plan import Segment, make_plan
-from prunebias_jax.training.population import Population
-
-log = logging.getLogger(__name__)
-
-# Share of a device's memory that a program may fill: the rest is for the
-# logits, checkpoints and whatever else lives there.
-USABLE = 0.85
+from prunebias_jax.training.plan import make_plan
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +35,8 @@ class Estimate:
     seconds: training time, from measured steps.
     steps: how many steps were measured.
     device: what they were measured on.
+    mode: how members share a device.
+    measured: the speeds that decided it.
   """
 
   members: int
@@ -56,6 +51,8 @@ class Estimate:
   seconds: float
   steps: int
   device: str
+  mode: str
+  measured: Sequence[Mapping[str, Any]]
 
 
 def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
@@ -66,20 +63,19 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     steps: how many steps to measure, for each number of branches.
   """
   dataset = data.load(sweep.data)
-  engine = Engine.build(sweep, dataset)
   rows = len(seed_rows(sweep))
-  size = sweep.execution.chunk // len(sweep.sparsities)
-  size = max(1, size) if sweep.execution.chunk else fitting_rows(engine, rows)
+  engine = choose(Engine.build(sweep, dataset), rows)
+  size = chunk_rows(engine, rows)
   plan = make_plan(sweep, engine.prunable)
   seconds, flops, device_bytes = 0.0, 0.0, 0
   measured: dict[tuple[str, int], tuple[float, float]] = {}
   for segment in plan:
     key = segment.phase.name, len(segment.branches)
     if key not in measured:
-      population = _population(engine, segment, size)
-      per_step, operations, needed = _measure(engine, population, steps)
-      measured[key] = per_step, operations
-      device_bytes = max(device_bytes, needed)
+      population = sample(engine, segment, size)
+      found = measure(engine, population, steps)
+      measured[key] = found.seconds, operations(engine, population)
+      device_bytes = max(device_bytes, found.bytes)
     count = len(segment.epochs) * engine.steps_per_epoch(segment.phase)
     seconds += measured[key][0] * count * rows / size
     flops += measured[key][1] * count * rows / size
@@ -108,109 +104,7 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     + 2 * 9 * engine.parameters * size * len(sweep.sparsities),
     seconds=seconds,
     steps=steps,
+    mode=engine.mode,
+    measured=engine.measured,
     device=f"{len(engine.devices)} x {engine.devices[0].device_kind}",
   )
-
-
-def fitting_rows(engine: Engine, rows: int) -> int:
-  """How many seeds, with all their levels, fit the devices together.
-
-  Where a rough count leaves no doubt nothing is compiled; else the compiled
-  training program tells its memory, for ever fewer seeds until it fits.
-  """
-  limit = USABLE * memory_limit(engine.devices[0], len(engine.devices))
-  plan = make_plan(engine.sweep, engine.prunable)
-  widest = max(plan, key=lambda segment: len(segment.branches))
-  images = sum(s.images.nbytes for s in engine.dataset.splits.values())
-  while True:
-    # Weights, momenta, gradients and temporaries of about the same size.
-    state = 16 * engine.parameters * rows * len(widest.branches)
-    if images + 2 * state < limit / 4:
-      return rows
-    population = _population(engine, widest, rows)
-    needed = _program_bytes(_compiled(engine, population)[0])
-    if images + needed < limit:
-      return rows
-    if rows == 1:
-      log.warning(
-        "one seed with its %d levels needs %.1f GB, the device has %.1f GB",
-        len(widest.branches),
-        (images + needed) / 1e9,
-        limit / 1e9,
-      )
-      return 1
-    rows = (rows + 1) // 2
-
-
-def memory_limit(device: jax.Device, devices: int) -> float:
-  """Bytes that a device has; CPU devices share the machine's memory."""
-  stats = device.memory_stats()
-  if stats and "bytes_limit" in stats:
-    return float(stats["bytes_limit"])
-  return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / devices
-
-
-def _population(engine: Engine, segment: Segment, rows: int) -> Population:
-  seeds = np.zeros((rows, 3), np.uint32)
-  return engine.population(segment.phase, seeds, len(segment.branches))
-
-
-def _compiled(engine: Engine, population: Population) -> tuple[Any, Any]:
-  """The compiled training program, and its arguments."""
-  arguments = population.train_arguments(
-    population.init(),
-    engine.train_data(population),
-    population.order(0),
-    epoch_step=0,
-    step=0,
-    count=1,
-  )
-  return population.train_program.lower(*arguments).compile(), arguments
-
-
-def _program_bytes(program: Any) -> int:
-  """Bytes of arguments and temporaries on one device."""
-  memory = program.memory_analysis()
-  return memory.argument_size_in_bytes + memory.temp_size_in_bytes
-
-
-def _measure(
-  engine: Engine, population: Population, steps: int
-) -> tuple[float, float, int]:
-  """Seconds and operations of a step, and bytes on a device."""
-  program, (state, train, order, *rest) = _compiled(engine, population)
-  count = min(steps, population.dispatch)
-  # The first call pays for whatever is set up late.
-  state, _ = jax.block_until_ready(program(state, train, order, *rest))
-  rest[-1] = population.scalar(count)
-  begin = time.monotonic()
-  jax.block_until_ready(program(state, train, order, *rest))
-  seconds = (time.monotonic() - begin) / count
-  return seconds, _operations(engine, population), _program_bytes(program)
-
-
-def _operations(engine: Engine, population: Population) -> float:
-  """Floating point operations of a step of all members, as XLA counts them.
-
-  Counted on a single member's step: a loop's body is counted once, whatever
-  its number of turns.
-  """
-  recipe, batch = population.recipe, population.batch
-  split = engine.dataset.splits["train"]
-  shape = jax.eval_shape(
-    lambda seed: member.init(recipe, seed, population.image_shape),
-    np.uint32(0),
-  )
-  images = jax.ShapeDtypeStruct((batch, *population.image_shape), np.uint8)
-  labels = jax.ShapeDtypeStruct(
-    (batch, *split.labels.shape[1:]), split.labels.dtype
-  )
-  plain = dataclasses.replace(
-    recipe, model=recipe.model.clone(lowering="plain")
-  )
-  step = jax.jit(
-    lambda state, x, y: member.train_step(plain, state, x, y, jnp.int32(0))
-  )
-  cost = step.lower(shape, images, labels).cost_analysis() or {}
-  members = len(population.seeds) * population.levels
-  return float(cost.get("flops", 0.0)) * members

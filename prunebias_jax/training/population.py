@@ -6,7 +6,8 @@ augmentation; the batches are gathered and augmented once for each seed. Both
 axes are spread over a mesh of devices, and no device ever waits for another:
 the compiled step has no collective.
 
-On one device members run one after the other (`map`) or all at once (`vmap`).
+On one device members run one after the other (`map`), all at once (`vmap`), or
+in groups, one group after the other (`chunk:8`).
 """
 
 from collections.abc import Callable, Sequence
@@ -62,8 +63,9 @@ class Population:
     dispatch: the most steps in one call of `train`.
     seeds: uint32 [seed, purpose] in the order of `Purpose`.
     levels: number of sparsity levels.
-    mode: "map" or "vmap".
+    mode: "map", "vmap" or "chunk:K".
     mesh: devices by ("seed", "level").
+    precision: of matrix products, as `jax.default_matmul_precision` has it.
   """
 
   recipe: Recipe
@@ -76,14 +78,25 @@ class Population:
   levels: int
   mode: str
   mesh: Mesh
+  precision: str = "highest"
 
-  @property
+  @functools.cached_property
+  def groups(self) -> tuple[int, int]:
+    """(seeds, levels) that are computed together on a device."""
+    sizes = (len(self.seeds), self.levels)
+    seeds, levels = map(_rounds, sizes, self.mesh.devices.shape)
+    together = {"map": 1, "vmap": seeds * levels}.get(self.mode)
+    if together is None:
+      together = int(self.mode.removeprefix("chunk:"))
+    return _even(seeds, max(1, together // levels)), _even(levels, together)
+
+  @functools.cached_property
   def padded(self) -> tuple[int, int]:
-    """(seeds, levels) rounded up to what the mesh divides."""
-    over_seeds, over_levels = self.mesh.devices.shape
+    """(seeds, levels) rounded up to what mesh and groups divide."""
+    strides = np.multiply(self.mesh.devices.shape, self.groups).tolist()
     return (
-      -(-len(self.seeds) // over_seeds) * over_seeds,
-      -(-self.levels // over_levels) * over_levels,
+      _rounds(len(self.seeds), strides[0]) * strides[0],
+      _rounds(self.levels, strides[1]) * strides[1],
     )
 
   def place(self, tree: Any, spec: PartitionSpec) -> Any:
@@ -364,10 +377,24 @@ class Population:
     self, body: Body, state: Any, inputs: Any, size: jax.Array, axis: str
   ) -> tuple[Any, Any]:
     """Runs the body over this device's part of an axis."""
-    if self.mode == "vmap":
-      return jax.vmap(body)(state, inputs)
     local = len(jax.tree.leaves(state)[0])
-    return in_turn(body, state, inputs, _own_share(size, axis, local))
+    share = _own_share(size, axis, local)
+    group = self.groups[("seed", "level").index(axis)]
+    if group == 1:
+      return in_turn(body, state, inputs, share)
+    together = jax.vmap(body)
+    if group == local:
+      return together(state, inputs)
+
+    def split(x: jax.Array) -> jax.Array:
+      return x.reshape(-1, group, *x.shape[1:])
+
+    def joined(x: jax.Array) -> jax.Array:
+      return x.reshape(-1, *x.shape[2:])
+
+    turns = (share + group - 1) // group
+    state, inputs = jax.tree.map(split, (state, inputs))
+    return jax.tree.map(joined, in_turn(together, state, inputs, turns))
 
   def _compile(
     self,
@@ -377,8 +404,15 @@ class Population:
     donate: bool = False,
   ) -> Any:
     """A function of one device's part, as a program for the whole mesh."""
+
+    @functools.wraps(local)
+    def precise(*arguments: Any) -> Any:
+      # Entered while the program is traced: the precision is part of it.
+      with jax.default_matmul_precision(self.precision):
+        return local(*arguments)
+
     lifted = jax.shard_map(
-      local, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False
+      precise, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False
     )
     return jax.jit(lifted, donate_argnums=(0,) if donate else ())
 
@@ -447,6 +481,16 @@ def make_mesh(devices: Sequence[jax.Device], seeds: int, levels: int) -> Mesh:
   rows, columns = min(choices, key=cost)
   chosen = np.array(devices[: rows * columns]).reshape(rows, columns)
   return Mesh(chosen, ("seed", "level"))
+
+
+def _rounds(size: int, group: int) -> int:
+  """How many groups hold so many."""
+  return -(-size // group)
+
+
+def _even(size: int, group: int) -> int:
+  """The size of groups of up to `group`, made as even as can be."""
+  return _rounds(size, _rounds(size, min(group, size)))
 
 
 def _own_share(size: jax.Array, axis: str, local: int) -> jax.Array:

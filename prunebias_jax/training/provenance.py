@@ -1,7 +1,9 @@
 """What a run records of itself, and whether a run is the one at hand."""
 
+import dataclasses
 import datetime
 import importlib.metadata
+import logging
 import platform as machine
 from typing import Any
 
@@ -10,7 +12,11 @@ from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import differences
+from prunebias_jax.training.choice import choose
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.members import seed_rows
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 # What a resumed run may change: it decides nothing about the results.
@@ -41,7 +47,12 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
       "kind": device.device_kind,
       "count": len(engine.devices),
     },
-    "execution": {"mode": engine.mode, "lowering": engine.lowering},
+    "execution": {
+      "mode": engine.mode,
+      "lowering": engine.lowering,
+      "precision": engine.precision,
+      "measured": list(engine.measured),
+    },
     "model": {"parameters": engine.parameters, "prunable": engine.prunable},
     "data": {
       "name": dataset.name,
@@ -50,6 +61,29 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
       "identities": list(dataset.identity_names),
     },
   }
+
+
+def as_recorded(engine: Engine, run: store.Run) -> Engine:
+  """The engine as the run began with it, so that a resume computes the same.
+
+  On another platform the bits differ whatever is done: that is said, and only
+  the precision is kept.
+  """
+  recorded = run.facts["execution"]
+  engine = dataclasses.replace(engine, precision=recorded["precision"])
+  begun, here = run.facts["device"]["platform"], engine.devices[0].platform
+  if begun != here:
+    log.warning(
+      "%s was begun on %s and goes on on %s: results differ by rounding from "
+      "those of one platform",
+      run.path,
+      begun,
+      here,
+    )
+    return choose(engine, len(seed_rows(engine.sweep)))
+  return dataclasses.replace(
+    engine, mode=recorded["mode"], lowering=recorded["lowering"]
+  )
 
 
 def parameter_overview(engine: Engine) -> str:

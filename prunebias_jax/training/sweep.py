@@ -20,12 +20,14 @@ from tqdm import tqdm
 from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.training.board import Board
+from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk
 from prunebias_jax.training.engine import Engine
-from prunebias_jax.training.estimate import fitting_rows
 from prunebias_jax.training.layers import layer_table
+from prunebias_jax.training.measuring import chunk_rows
 from prunebias_jax.training.members import member_table, seed_rows
 from prunebias_jax.training.provenance import (
+  as_recorded,
   facts,
   parameter_overview,
   require_same,
@@ -67,6 +69,7 @@ def train(sweep: Sweep, workdir: Path) -> store.Run:
     dataset = data.load(sweep.data)
     engine = Engine.build(sweep, dataset)
     if run is None:
+      engine = choose(engine, len(seed_rows(sweep)))
       run = store.create(
         workdir,
         facts=facts(sweep, dataset, engine),
@@ -74,7 +77,9 @@ def train(sweep: Sweep, workdir: Path) -> store.Run:
         dataset=dataset,
       )
       store.write_atomically(workdir / OVERVIEW, parameter_overview(engine))
-    require_same_data(dataset, run)
+    else:
+      require_same_data(dataset, run)
+      engine = as_recorded(engine, run)
     added = _missing(sweep, run)
     if added.size:
       log.info("%s grows by %d members", workdir, len(added))
@@ -185,10 +190,7 @@ def _split(
   engine: Engine, seeds: list[int], levels: tuple[float, ...]
 ) -> Iterator[dict[str, Any]]:
   """Chunks of as many seeds as are asked for, or fit the memory."""
-  asked = engine.sweep.execution.chunk
-  size = max(1, asked // len(levels))
-  if not asked:
-    size = fitting_rows(engine, len(seeds))
+  size = chunk_rows(engine, len(seeds))
   for first in range(0, len(seeds), size):
     yield _plan(seeds[first : first + size], levels)
 

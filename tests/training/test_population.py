@@ -23,12 +23,20 @@ SIZE = (8, 8, 1)
 
 
 def make_population(
-  dataset, *, seeds, levels, mode="map", devices=1, net="cnn", dispatch=4
+  dataset,
+  *,
+  seeds,
+  levels,
+  mode="map",
+  devices=1,
+  net="cnn",
+  dispatch=4,
+  lowering="canonical",
 ):
   config = Train(epochs=3, batch=BATCH, learning_rate=0.05)
   steps = len(dataset.splits["train"]) // BATCH
   model = models.build(
-    Model(name=net, width=0.25), outputs=3, lowering="canonical"
+    Model(name=net, width=0.25), outputs=3, lowering=lowering
   )
   return Population(
     recipe=member.make_recipe(
@@ -124,18 +132,54 @@ def test_steps_per_dispatch_need_not_divide_an_epoch(
   np.testing.assert_array_equal(found, reference)
 
 
-@pytest.mark.parametrize("devices", [2])
-def test_vmap_agrees_with_map_over_ten_steps(dataset, devices):
-  """Float noise grows with training, so the comparison stops at ten steps."""
-  make = functools.partial(
-    make_population, dataset, seeds=(3, 5), levels=2, devices=devices
+@pytest.fixture(scope="module")
+def ten_steps(dataset):
+  """Five seeds x three levels after ten steps, by mode and devices.
+
+  Float noise grows with training, so comparisons of modes stop there.
+  """
+
+  def run(mode, devices):
+    population = make_population(
+      dataset,
+      seeds=(3, 5, 8, 9, 11),
+      levels=3,
+      devices=devices,
+      mode=mode,
+      lowering="canonical" if mode == "map" else "matmul",
+    )
+    shares = (0.0, 0.5, 0.75)
+    return logits(population, dataset, shares, epochs=2, most_steps=10)
+
+  return functools.cache(run)
+
+
+@pytest.mark.parametrize(
+  ("mode", "devices"),
+  [("vmap", 2), ("chunk:2", 8), ("chunk:7", 1)],
+)
+def test_modes_agree_over_ten_steps(ten_steps, mode, devices):
+  found = ten_steps(mode, devices)
+  assert np.isfinite(found).all()
+  np.testing.assert_allclose(found, ten_steps("map", 1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ("mode", "groups", "padded"),
+  [
+    ("map", (1, 1), (5, 3)),
+    ("vmap", (5, 3), (5, 3)),
+    ("chunk:2", (1, 2), (5, 4)),
+    ("chunk:3", (1, 3), (5, 3)),
+    ("chunk:7", (2, 3), (6, 3)),
+    ("chunk:99", (5, 3), (5, 3)),
+  ],
+)
+def test_groups_are_even_and_waste_little(dataset, mode, groups, padded):
+  population = make_population(
+    dataset, seeds=(3, 5, 8, 9, 11), levels=3, mode=mode
   )
-  run = functools.partial(
-    logits, dataset=dataset, shares=(0.0, 0.75), epochs=2, most_steps=10
-  )
-  np.testing.assert_allclose(
-    run(make(mode="vmap")), run(make(mode="map")), atol=1e-4
-  )
+  assert (population.groups, population.padded) == (groups, padded)
 
 
 def test_levels_are_equal_until_pruning_parts_them(dataset):

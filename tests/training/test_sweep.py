@@ -44,7 +44,11 @@ TINY = Sweep(
   train=Train(epochs=4, batch=32, flip=False, crop=1),
   pruning=Pruning(start=1, every=1, end=4),
   execution=Execution(
-    devices=1, checkpoint_minutes=0, eval_batch=20, steps_per_dispatch=4
+    devices=1,
+    mode="map",
+    checkpoint_minutes=0,
+    eval_batch=20,
+    steps_per_dispatch=4,
   ),
 )
 
@@ -134,7 +138,7 @@ def test_a_complete_run_is_not_trained_again(finished, caplog):
 
 
 def test_other_devices_and_another_name_are_the_same_run(finished):
-  changed = TINY.override({"name": "other", "execution.devices": 0})
+  changed = TINY.override({"name": "other", "execution.devices": None})
   assert training.train(changed, finished.path).members()["done"].all()
 
 

@@ -191,9 +191,15 @@ def export(options: argparse.Namespace) -> None:
 
   run = store.open_run(options.run_directory)
   name = f"seed-{options.seed}-sparsity-{options.sparsity:g}"
+  if options.checkpoint != "last":
+    name += f"-{options.checkpoint}"
   output = options.output or run.path / "exports" / name
   path = export_member(
-    run, seed=options.seed, sparsity=options.sparsity, output=output
+    run,
+    seed=options.seed,
+    sparsity=options.sparsity,
+    output=output,
+    checkpoint=options.checkpoint,
   )
   print(f"exported to {path}; in Python:")
   print("  from pathlib import Path")
@@ -356,6 +362,12 @@ def _parser(arguments: Sequence[str]) -> Parser:
       one.add_argument("--sparsity", type=float, required=True)
       one.add_argument(
         "--output", type=Path, help="folder to make (default: RUN/exports/...)"
+      )
+      one.add_argument(
+        "--checkpoint",
+        choices=("last", "best"),
+        default="last",
+        help="best: at the lowest validation loss (execution.keep_best)",
       )
     if name == "analyze":
       one.add_argument(

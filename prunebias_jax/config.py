@@ -261,6 +261,11 @@ class Execution(Part):
     help="store every member's final parameters; without them export and a "
     "shared dense parent are not available",
   )
+  keep_best: bool = setting(
+    False,
+    help="also store the parameters after the epoch of the lowest validation "
+    "loss, among the epochs at the final sparsity",
+  )
   checkpoint_minutes: float = setting(
     5.0,
     help="time between checkpoints; 0 is one at every epoch",
@@ -269,13 +274,17 @@ class Execution(Part):
   )
 
   def check(self) -> None:
-    """Refuses a mode that is not known."""
+    """Refuses an unknown mode, and what does not fit together."""
     name, _, count = self.mode.partition(":")
     chunked = name == "chunk" and count.isdecimal() and int(count) > 0
     if self.mode not in ("auto", "map", "vmap") and not chunked:
       raise InputError(
         f"execution.mode is {self.mode!r}; accepted: auto, map, vmap, chunk:K "
         "(K members at once, such as chunk:8)"
+      )
+    if self.keep_best and not self.keep_parameters:
+      raise InputError(
+        "execution.keep_best needs execution.keep_parameters, which is False"
       )
 
 

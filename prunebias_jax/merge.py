@@ -144,11 +144,11 @@ def _join(merged: store.Run, run: store.Run) -> store.Run:
       {name: run.logits_of(place, name) for name in store.EVALUATED},
       diverged=bool(member["diverged"]),
     )
-    parameters = run.path / PARAMETERS / f"{place:06d}.npz"
-    if parameters.exists():
-      target = merged.path / PARAMETERS / f"{first + place:06d}.npz"
+    number, later = f"{place:06d}", f"{first + place:06d}"
+    for source in (run.path / PARAMETERS).glob(f"{number}*.npz"):
+      target = merged.path / PARAMETERS / source.name.replace(number, later)
       target.parent.mkdir(exist_ok=True)
-      shutil.copyfile(parameters, target)
+      shutil.copyfile(source, target)
   records = run.metrics().to_dict("records")
   merged.log([{str(k): v for k, v in one.items()} for one in records])
   return merged

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import orbax.checkpoint.experimental.v1 as ocp
 
-from prunebias_jax.training.member import Member, Progress
+from prunebias_jax.training.member import Best, Member, Progress
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,13 @@ class Snapshot(NamedTuple):
   Attributes:
     state: members [seed, branch, ...].
     sums: loss and accuracy [seed, branch] summed over the epoch so far.
+    best: the members at their lowest validation loss; None where the config
+      does not ask for them.
   """
 
   state: Member
   sums: Progress
+  best: Best | None
 
 
 class Checkpoints:

@@ -34,6 +34,8 @@ class EpochEnd(NamedTuple):
     loss: mean over the epoch's steps, [seed, branch].
     accuracy: likewise.
     healthy: whether a member is still trained, [seed, branch].
+    valid_loss: validation loss [seed, branch], where the best is kept and
+      some branch has its final sparsity.
   """
 
   segment: Segment
@@ -41,6 +43,7 @@ class EpochEnd(NamedTuple):
   loss: np.ndarray
   accuracy: np.ndarray
   healthy: np.ndarray
+  valid_loss: np.ndarray | None
 
 
 class Hooks(NamedTuple):
@@ -55,7 +58,7 @@ class Hooks(NamedTuple):
   """
 
   epoch: Callable[[EpochEnd], None]
-  finished: Callable[[Population, Member, Segment], None]
+  finished: Callable[[Population, Snapshot, Segment], None]
   stop: Callable[[], bool]
   parents: Callable[[Member], Member | None]
 
@@ -116,15 +119,15 @@ class Chunk:
       place, done, snapshot = self._begin(checkpoints, hooks)
       bar.update(sum(map(self.steps, range(place))) + done)
       while True:
-        state = self._train_segment(
+        snapshot = self._train_segment(
           place, done, snapshot, checkpoints, hooks, bar
         )
         if self.segments[place].finished:
-          hooks.finished(self.population(place), state, self.segments[place])
+          hooks.finished(self.population(place), snapshot, self.segments[place])
         place, done = place + 1, 0
         if place == len(self.segments):
           return
-        snapshot = self._enter(place, state, hooks)
+        snapshot = self._enter(place, snapshot, hooks)
 
   def _begin(
     self, checkpoints: Checkpoints, hooks: Hooks
@@ -135,12 +138,7 @@ class Chunk:
       place, done = self._at(found[0])
       log.info("resuming after step %d of %d", found[0], self.total_steps)
       population = self.population(place)
-      state, sums = found[1]
-      return (
-        place,
-        done,
-        Snapshot(population.adopt(state), population.adopt(sums)),
-      )
+      return place, done, Snapshot(*map(population.adopt, found[1]))
     population = self.population(0)
     fresh = population.init()
     later = [
@@ -151,15 +149,21 @@ class Chunk:
     if later:
       trained = hooks.parents(population.unpadded(fresh))
       if trained is not None:
-        before = population.adopt(trained)
+        before = self._fresh(population, population.adopt(trained))
         return later[0], 0, self._enter(later[0], before, hooks)
-    return 0, 0, self._start(0, fresh)
+    return 0, 0, self._start(0, self._fresh(population, fresh))
 
-  def _enter(self, place: int, before: Member, hooks: Hooks) -> Snapshot:
-    """The beginning of a segment, from the state at the end of the last."""
+  def _fresh(self, population: Population, state: Member) -> Snapshot:
+    """The beginning of a state that nothing is known of yet."""
+    keeps = self.engine.sweep.execution.keep_best
+    best = population.no_best(state) if keeps else None
+    return Snapshot(state, _no_progress(population), best)
+
+  def _enter(self, place: int, before: Snapshot, hooks: Hooks) -> Snapshot:
+    """The beginning of a segment, from the end of the last."""
     old, new = self.segments[place - 1], self.segments[place]
     population = self.population(place)
-    state = before
+    state, _, best = before
     shared = self.engine.sweep.pruning.shared_dense_parent
     if old.phase != new.phase and shared:
       earlier = self.population(place - 1)
@@ -167,18 +171,39 @@ class Chunk:
       if parent is None:
         raise RuntimeError("the shared dense parent is not stored")
       state = earlier.adopt(parent)
+    origin = parents(old.branches, new.branches)
     if old.branches != new.branches:
-      state = population.fork(state, parents(old.branches, new.branches))
+      state, best = population.fork((state, best), origin)
     if old.phase != new.phase:
       state = population.restart(state)
-    return self._start(place, state)
+    if best is not None:
+      # The best is sought among members of equal sparsity.
+      changed = np.array(old.zeros)[origin] != np.array(new.zeros)
+      best = population.forget_best(best, changed)
+    return self._start(place, Snapshot(state, before.sums, best))
 
-  def _start(self, place: int, state: Member) -> Snapshot:
+  def _start(self, place: int, before: Snapshot) -> Snapshot:
     """Updates the masks where the segment begins with that."""
     segment, population = self.segments[place], self.population(place)
+    state = before.state
     if segment.prunes:
       state = population.prune(state, np.array(segment.zeros, np.int32))
-    return Snapshot(state, _no_progress(population))
+    return Snapshot(state, _no_progress(population), before.best)
+
+  def _watches(self, place: int) -> bool:
+    """Whether some branch of a segment could give the best parameters."""
+    segment = self.segments[place]
+    last = {
+      level: zeros
+      for one in self.segments
+      for branch, zeros in zip(one.branches, one.zeros, strict=True)
+      for level in branch
+    }
+    return self.engine.sweep.execution.keep_best and any(
+      zeros == last[level]
+      for branch, zeros in zip(segment.branches, segment.zeros, strict=True)
+      for level in branch
+    )
 
   def _train_segment(
     self,
@@ -188,14 +213,14 @@ class Chunk:
     checkpoints: Checkpoints,
     hooks: Hooks,
     bar: tqdm,
-  ) -> Member:
-    """Trains to the end of a segment; the state there."""
+  ) -> Snapshot:
+    """Trains to the end of a segment; how things are there."""
     segment, population = self.segments[place], self.population(place)
     data = self.engine.train_data(population)
     steps = self.engine.steps_per_epoch(segment.phase)
     before = sum(map(self.steps, range(place)))
     saved = time.monotonic()
-    state, sums = snapshot
+    state, sums, best = snapshot
     order = None
     while done < self.steps(place):
       epoch, first = segment.epochs[done // steps], done % steps
@@ -220,15 +245,20 @@ class Chunk:
       _show(bar, count, segment, population.grid(progress.loss) / count)
       done += count
       if first + count == steps:
-        hooks.epoch(_epoch_end(segment, epoch, population, state, sums, steps))
+        end = _epoch_end(segment, epoch, population, state, sums, steps)
+        if best is not None and self._watches(place):
+          loss = self.engine.valid_loss(population, state)
+          best = population.keep_better(best, state, loss)
+          end = end._replace(valid_loss=loss)
+        hooks.epoch(end)
       last = done == self.steps(place)
       if last or hooks.stop() or self._is_due(first + count == steps, saved):
-        snapshot = Snapshot(state, sums)
+        snapshot = Snapshot(state, sums, best)
         checkpoints.save(before + done, population.unpadded(snapshot))
         saved = time.monotonic()
       if hooks.stop():
         raise PreemptedError
-    return state
+    return Snapshot(state, sums, best)
 
   def _step(self, segment: Segment, epoch: int) -> int:
     """The number of an epoch's first step, over all phases."""
@@ -254,8 +284,11 @@ class Chunk:
   def _shapes(self, place: int) -> Snapshot:
     """Shapes and types of a snapshot in a segment."""
     population = self.population(place)
-    like = Snapshot(population.shapes(), _no_progress(population))
-    return population.unpadded(like)
+    state = population.shapes()
+    keeps = self.engine.sweep.execution.keep_best
+    best = jax.eval_shape(population.no_best, state) if keeps else None
+    padded = Snapshot(state, _no_progress(population), best)
+    return jax.eval_shape(population.unpadded, padded)
 
 
 def _no_progress(population: Population) -> Progress:
@@ -278,6 +311,7 @@ def _epoch_end(
     loss=population.grid(sums.loss) / steps,
     accuracy=population.grid(sums.accuracy) / steps,
     healthy=population.grid(state.healthy),
+    valid_loss=None,
   )
 
 

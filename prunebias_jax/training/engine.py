@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 import numpy as np
+from scipy import special
 
 from prunebias_jax import models
 from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
@@ -185,16 +186,32 @@ class Engine:
     )
 
   def predict(
-    self, population: Population, state: member.Member
+    self,
+    population: Population,
+    state: member.Member,
+    splits: Sequence[str] = EVALUATED,
   ) -> dict[str, np.ndarray]:
-    """Logits of valid and test: float32 [seed, level, example, output]."""
+    """Logits by split: float32 [seed, level, example, output]."""
     found = {}
-    for name in EVALUATED:
+    for name in splits:
       images = self.dataset.splits[name].images
       batches = in_batches(images, self.sweep.execution.eval_batch)
       logits = population.predict(state, population.place(batches, SHARED))
       found[name] = population.grid(logits)[:, :, : len(images)]
     return found
+
+  def valid_loss(
+    self, population: Population, state: member.Member
+  ) -> np.ndarray:
+    """Mean cross-entropy on the validation split: float64 [seed, level]."""
+    logits = self.predict(population, state, ("valid",))["valid"]
+    labels = self.dataset.splits["valid"].labels
+    logits = logits.astype(np.float64)
+    if self.dataset.task == "multilabel":
+      losses = np.logaddexp(0, logits) - labels * logits
+      return losses.mean((2, 3))
+    chosen = logits[..., np.arange(len(labels)), labels]
+    return (special.logsumexp(logits, axis=-1) - chosen).mean(2)
 
 
 def choose_devices(execution: Execution) -> Sequence[jax.Device]:

@@ -18,7 +18,12 @@ DESCRIPTION = "description.json"
 
 
 def export_member(
-  run: store.Run, *, seed: int, sparsity: float, output: Path
+  run: store.Run,
+  *,
+  seed: int,
+  sparsity: float,
+  output: Path,
+  checkpoint: str = "last",
 ) -> Path:
   """Writes one member's parameters and what is needed to apply them.
 
@@ -27,6 +32,7 @@ def export_member(
     seed: the member's seed.
     sparsity: its sparsity.
     output: a folder to make; one that is there is refused.
+    checkpoint: "last", or "best" (lowest validation loss) where kept.
 
   Returns:
     The folder: parameters.npz (params/..., batch_stats/..., masks/...) and
@@ -47,7 +53,7 @@ def export_member(
       f"seeds: {seeds}; sparsities: {levels}"
     )
   index = int(found[0])
-  parts = load_parameters(run.path, index)
+  parts = load_parameters(run.path, index, checkpoint)
   if output.exists():
     raise InputError(f"{output} exists already; name a folder to make")
   staging = output.with_name(f".{output.name}.partial")
@@ -64,6 +70,7 @@ def export_member(
     "member": {
       str(key): value for key, value in members.iloc[index].to_dict().items()
     },
+    "checkpoint": checkpoint,
     "model": run.facts["sweep"]["model"],
     "task": run.task,
     "outputs": [str(name) for name in names],

@@ -47,6 +47,20 @@ class Progress(NamedTuple):
   accuracy: jax.Array
 
 
+class Best(NamedTuple):
+  """The member as it was when its validation loss was lowest.
+
+  Attributes:
+    params: parameters.
+    batch_stats: running statistics of batch normalisation.
+    loss: float32 [], the validation loss; infinite before there is one.
+  """
+
+  params: masking.Params
+  batch_stats: masking.Params
+  loss: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
   """What turns a batch into a step, the same for every member.
@@ -229,6 +243,27 @@ def prune(member: Member, count: jax.Array) -> Member:
   return member._replace(
     params=masking.apply_masks(member.params, masks), masks=masks
   )
+
+
+def no_best(member: Member) -> Best:
+  """A `Best` that anything replaces; its parameters are zeros."""
+  return Best(
+    params=jax.tree.map(jnp.zeros_like, member.params),
+    batch_stats=jax.tree.map(jnp.zeros_like, member.batch_stats),
+    loss=jnp.float32(jnp.inf),
+  )
+
+
+def keep_better(best: Best, member: Member, loss: jax.Array) -> Best:
+  """The better of two.
+
+  Args:
+    best: the best so far.
+    member: the state now.
+    loss: float32 [], its validation loss; NaN is never better.
+  """
+  now = Best(member.params, member.batch_stats, loss)
+  return jax.tree.map(lambda a, b: jnp.where(loss < best.loss, a, b), now, best)
 
 
 def predict(recipe: Recipe, member: Member, images: jax.Array) -> jax.Array:

@@ -1,9 +1,11 @@
 """Final parameters of every member, one .npz file each.
 
-    RUN/parameters/000012.npz      params/..., batch_stats/..., masks/...
+    RUN/parameters/000012.npz       params/..., batch_stats/..., masks/...
+    RUN/parameters/000012-best.npz  the same at the lowest validation loss
 
 Any program that reads numpy files can use them; the number is the member's
-place on the member axis.
+place on the member axis. The best ones are there where `execution.keep_best`
+asked for them.
 """
 
 from collections.abc import Mapping
@@ -19,15 +21,21 @@ from prunebias_jax.training.member import Member
 
 PARAMETERS = "parameters"
 KEPT = ("params", "batch_stats", "masks")
+CHECKPOINTS = ("last", "best")
 
 
-def parameters_path(run: Path, index: int) -> Path:
-  """Where a member's parameters are."""
-  return run / PARAMETERS / f"{index:06d}.npz"
+def parameters_path(run: Path, index: int, checkpoint: str = "last") -> Path:
+  """Where a member's parameters are, its `last` or its `best`."""
+  ending = "" if checkpoint == "last" else f"-{checkpoint}"
+  return run / PARAMETERS / f"{index:06d}{ending}.npz"
 
 
 def save_parameters(
-  run: Path, index: int, members: Member, place: tuple[int, int]
+  run: Path,
+  index: int,
+  members: Member,
+  place: tuple[int, int],
+  checkpoint: str = "last",
 ) -> None:
   """Writes one member's parameters, statistics and masks, whole or not at all.
 
@@ -36,8 +44,9 @@ def save_parameters(
     index: the member's place on the member axis.
     members: states [seed, branch, ...] on the host.
     place: which of them.
+    checkpoint: "last" or "best".
   """
-  path = parameters_path(run, index)
+  path = parameters_path(run, index, checkpoint)
   path.parent.mkdir(exist_ok=True)
   arrays: dict[str, np.ndarray] = {}
   for part in KEPT:
@@ -51,13 +60,15 @@ def save_parameters(
   staging.replace(path)
 
 
-def load_parameters(run: Path, index: int) -> dict[str, Mapping[str, Any]]:
+def load_parameters(
+  run: Path, index: int, checkpoint: str = "last"
+) -> dict[str, Mapping[str, Any]]:
   """One member's `params`, `batch_stats` and `masks`, as numpy arrays.
 
   Raises:
     InputError: the parameters are not there or cannot be read.
   """
-  path = parameters_path(run, index)
+  path = parameters_path(run, index, checkpoint)
   parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in KEPT}
   try:
     with np.load(path) as file:
@@ -65,9 +76,10 @@ def load_parameters(run: Path, index: int) -> dict[str, Mapping[str, Any]]:
         part, name = key.split("/", 1)
         parts[part][name] = file[key]
   except FileNotFoundError:
+    asked = "keep_parameters" if checkpoint == "last" else "keep_best"
     raise InputError(
-      f"{path} not found: this run keeps no parameters of the member "
-      "(execution.keep_parameters), or it is not finished"
+      f"{path} not found: this run keeps no {checkpoint} parameters of the "
+      f"member (execution.{asked}), or it is not finished"
     ) from None
   except Exception as error:
     # Whatever a damaged archive makes numpy and zipfile raise.

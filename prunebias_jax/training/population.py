@@ -23,7 +23,7 @@ import numpy as np
 
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.training import member as one
-from prunebias_jax.training.member import Member, Progress, Recipe
+from prunebias_jax.training.member import Best, Member, Progress, Recipe
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
@@ -190,7 +190,7 @@ class Population:
     grid = np.broadcast_to(grid, self.padded)
     return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
 
-  def fork(self, state: Member, parents: Sequence[int]) -> Member:
+  def fork(self, state: Any, parents: Sequence[int]) -> Any:
     """Levels of another population's members, as those of this one.
 
     Args:
@@ -222,6 +222,26 @@ class Population:
     """The members with this population's optimiser, fresh."""
     restart = jax.vmap(jax.vmap(lambda m: one.restart(self.recipe, m)))
     return self.place(jax.jit(restart)(state), MEMBERS)
+
+  def no_best(self, state: Member) -> Best:
+    """Nothing better yet, for every member [seed, level]."""
+    return self._no_best_program(state)
+
+  def forget_best(self, best: Best, forgotten: np.ndarray) -> Best:
+    """Forgets the best of some levels: bool [level]."""
+    loss = np.where(forgotten, np.inf, self.grid(best.loss))
+    return best._replace(loss=self.adopt(loss.astype(np.float32)))
+
+  def keep_better(self, best: Best, state: Member, loss: np.ndarray) -> Best:
+    """The better of the best so far and the state now, for every member.
+
+    Args:
+      best: what is kept so far; used up.
+      state: [seed, level, ...].
+      loss: validation losses [seed, level].
+    """
+    placed = self.adopt(loss.astype(np.float32))
+    return self._keep_better_program(best, state, placed)
 
   def shapes(self) -> Member:
     """Shapes and types of the members [padded seed, padded level, ...]."""
@@ -346,6 +366,16 @@ class Population:
 
     specs = (MEMBERS, MEMBERS, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _no_best_program(self) -> Any:
+    lifted = jax.vmap(jax.vmap(one.no_best))
+    return self._compile(lifted, (MEMBERS,), MEMBERS)
+
+  @functools.cached_property
+  def _keep_better_program(self) -> Any:
+    lifted = jax.vmap(jax.vmap(one.keep_better))
+    return self._compile(lifted, (MEMBERS,) * 3, MEMBERS, donate=True)
 
   @functools.cached_property
   def _predict_program(self) -> Any:

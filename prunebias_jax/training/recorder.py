@@ -12,6 +12,7 @@ import numpy as np
 from prunebias_jax import store
 from prunebias_jax.training import parameters
 from prunebias_jax.training.board import Board
+from prunebias_jax.training.checkpoint import Snapshot
 from prunebias_jax.training.chunk import Chunk, EpochEnd, Hooks
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.member import Member
@@ -81,24 +82,38 @@ class Recorder:
           "accuracy": float(end.accuracy[row, place]),
           "zeros": end.segment.zeros[place],
           "healthy": bool(end.healthy[row, place]),
+          **(
+            {"valid_loss": float(end.valid_loss[row, place])}
+            if end.valid_loss is not None
+            else {}
+          ),
           "images_per_second": round(speed, 1),
         }
 
   def store_members(
-    self, population: Population, state: Member, segment: Segment
+    self, population: Population, snapshot: Snapshot, segment: Segment
   ) -> None:
     """Stores parameters and logits of the members that are finished."""
-    logits = self.engine.predict(population, state)
-    host = jax.device_get(population.unpadded(state))
+    logits = self.engine.predict(population, snapshot.state)
+    host, _, best = jax.device_get(population.unpadded(snapshot))
     healthy = host.healthy
+    kept = {"last": host} if self.engine.sweep.execution.keep_parameters else {}
+    if best is not None:
+      kept["best"] = host._replace(
+        params=best.params, batch_stats=best.batch_stats
+      )
     done = self.run.members()["done"]
     for place, branch in enumerate(segment.branches):
       for row, level in itertools.product(range(len(self.index)), branch):
         index = int(self.index[row, level])
         if level not in segment.finished or done[index]:
           continue
-        if self.engine.sweep.execution.keep_parameters:
-          parameters.save_parameters(self.run.path, index, host, (row, place))
+        for name, states in kept.items():
+          if name == "best" and not np.isfinite(best.loss[row, place]):
+            continue
+          parameters.save_parameters(
+            self.run.path, index, states, (row, place), name
+          )
         if not healthy[row, place]:
           name = store.member_name(self.members[index])
           log.warning("%s diverged: its loss was not finite", name)

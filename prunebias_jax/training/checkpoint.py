@@ -3,10 +3,13 @@
 A checkpoint holds the state of the members after a step, [seed, branch, ...]
 without padding, so that it can be restored on another number of devices, and
 the sums of the epoch at hand. orbax lists a checkpoint only once it is
-complete; what a kill leaves is ignored.
+complete; what a kill leaves is ignored. A file beside them says how they are
+laid out, so that another version refuses them and does not misread them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+import importlib.metadata
+import json
 import logging
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -15,9 +18,15 @@ import jax
 import numpy as np
 import orbax.checkpoint.experimental.v1 as ocp
 
+from prunebias_jax import store
+from prunebias_jax.errors import InputError
 from prunebias_jax.training.member import Best, Member, Progress
 
 log = logging.getLogger(__name__)
+
+# Raised whenever what a `Snapshot` holds changes.
+LAYOUT = 2
+LAYOUT_FILE = "layout.json"
 
 
 class Snapshot(NamedTuple):
@@ -42,6 +51,7 @@ class Checkpoints:
   """
 
   def __init__(self, directory: Path) -> None:
+    self._directory = directory
     self._checkpointer = ocp.training.Checkpointer(
       directory.resolve(),
       preservation_policy=ocp.training.preservation_policies.LatestN(2),
@@ -56,6 +66,10 @@ class Checkpoints:
   def save(self, step: int, snapshot: Snapshot) -> None:
     """Writes a checkpoint, in the background where that is safe."""
     self._checkpointer.wait()
+    if not (self._directory / LAYOUT_FILE).exists():
+      version = importlib.metadata.version("prunebias_jax")
+      text = json.dumps({"layout": LAYOUT, "prunebias_jax": version})
+      store.write_atomically(self._directory / LAYOUT_FILE, text)
     platform = next(iter(snapshot.sums.loss.devices())).platform
     # On an accelerator the arrays are copied to the host before the call
     # returns. On the CPU they would be read while training uses them up.
@@ -76,8 +90,14 @@ class Checkpoints:
     Returns:
       The step and its snapshot; None where there is none. A checkpoint that
       cannot be read is reported, and the one before is taken.
+
+    Raises:
+      InputError: checkpoints of another version of this package.
     """
-    for step in self._steps():
+    steps = self._steps()
+    if steps:
+      self._require_layout()
+    for step in steps:
       wanted = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like(step))
       try:
         return step, self._checkpointer.load(step, wanted)
@@ -93,7 +113,19 @@ class Checkpoints:
         self._checkpointer.delete(step)
     return None
 
-  def _steps(self) -> Iterator[int]:
+  def _steps(self) -> list[int]:
     """Steps of the complete checkpoints, the newest first."""
     found = [one.step for one in self._checkpointer.checkpoints]
-    return iter(sorted(found, reverse=True))
+    return sorted(found, reverse=True)
+
+  def _require_layout(self) -> None:
+    """Refuses checkpoints that are laid out otherwise."""
+    path = self._directory / LAYOUT_FILE
+    found = json.loads(path.read_text()) if path.exists() else {"layout": 1}
+    if found["layout"] != LAYOUT:
+      version = found.get("prunebias_jax", "an earlier version")
+      raise InputError(
+        f"{self._directory} holds checkpoints of layout {found['layout']} "
+        f"(prunebias_jax {version}); accepted: {LAYOUT}; finish the run with "
+        "that version, or remove the folder to train its members anew"
+      )

@@ -523,6 +523,26 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
   assert_same_bits(run, finished)
 
 
+def test_checkpoints_of_another_version_are_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(store.Run, "write_member", _interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    training.train(TINY, tmp_path)
+  monkeypatch.undo()
+  (path,) = (tmp_path / training.CHECKPOINTS).glob("*/layout.json")
+  kept = path.read_text()
+  for text in ('{"layout": 99, "prunebias_jax": "7.0"}', None):
+    path.unlink()
+    if text is not None:
+      path.write_text(text)
+    with pytest.raises(
+      InputError, match=r"of layout (99 \(prunebias_jax 7.0|1 \(.* earlier)"
+    ):
+      training.train(TINY, tmp_path)
+    assert len(list(path.parent.glob("[0-9]*"))) == 2
+    path.write_text(kept)
+  assert training.train(TINY, tmp_path).members()["done"].all()
+
+
 @pytest.mark.parametrize("dispatches", [1, 4, 7])
 def test_checkpoints_inside_an_epoch(
   dispatches, finished, tmp_path, monkeypatch

@@ -220,6 +220,13 @@ class Execution(Part):
     "the other), vmap (all at once) or auto",
     choices=lambda: ("auto", "map", "vmap"),
   )
+  data: str = setting(
+    "auto",
+    help="where training images live: resident (all on every device), "
+    "streamed (gathered on the host, the next ones while these train) or auto "
+    "(resident where half of the memory holds them); the same results",
+    choices=lambda: ("auto", "resident", "streamed"),
+  )
   steps_per_dispatch: int = setting(
     32,
     help="training steps in one call of the compiled program",

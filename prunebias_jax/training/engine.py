@@ -1,6 +1,7 @@
 """From a config and a data set to populations on devices."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -14,18 +15,14 @@ import numpy as np
 from prunebias_jax import models
 from prunebias_jax.config import Execution, Sweep
 from prunebias_jax.data.augment import Augment
-from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 from prunebias_jax.models.conv import default_lowering
 from prunebias_jax.pruning.masks import count_prunable
-from prunebias_jax.training import member
+from prunebias_jax.training import batches, member
+from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase
-from prunebias_jax.training.population import (
-  SHARED,
-  Population,
-  TrainData,
-  make_mesh,
-)
+from prunebias_jax.training.population import Population, make_mesh
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +39,7 @@ class Engine:
     devices: where populations go.
     mode: how members share a device, "map" or "vmap".
     lowering: how convolutions are written.
+    data: where training images live, "resident" or "streamed".
   """
 
   sweep: Sweep
@@ -49,6 +47,7 @@ class Engine:
   devices: Sequence[jax.Device]
   mode: str
   lowering: str
+  data: str
 
   @classmethod
   def build(cls, sweep: Sweep, dataset: Dataset) -> Self:
@@ -73,6 +72,7 @@ class Engine:
       devices=devices,
       mode=member_mode(sweep.execution.mode, platform),
       lowering=default_lowering(platform),
+      data=data_path(sweep.execution.data, dataset, devices[0], len(devices)),
     )
 
   @functools.cached_property
@@ -146,12 +146,30 @@ class Engine:
       mesh=make_mesh(self.devices, len(seeds), levels),
     )
 
-  def train_data(self, population: Population) -> TrainData:
-    """The training split on the devices of a population."""
+  @functools.cached_property
+  def _train(self) -> Split:
+    """The training split, in memory that CPU devices can share."""
     split = self.dataset.splits["train"]
-    return TrainData(
-      images=population.place(split.images, SHARED),
-      labels=population.place(split.labels, SHARED),
+    return dataclasses.replace(
+      split,
+      images=batches.aligned(split.images),
+      labels=batches.aligned(split.labels),
+    )
+
+  def sources(
+    self, population: Population, dispatches: Iterable[batches.Dispatch]
+  ) -> contextlib.closing[Generator[batches.Source, None, None]]:
+    """What a population trains on, dispatch by dispatch.
+
+    Use as a context: leaving it ends the thread that prepares batches.
+    """
+    if self.data == "resident":
+      return contextlib.closing(
+        batches.resident(population, self._train, dispatches)
+      )
+    split = self.dataset.splits["train"]
+    return contextlib.closing(
+      batches.one_ahead(batches.streamed(population, split, dispatches))
     )
 
   def predict(
@@ -161,9 +179,15 @@ class Engine:
     found = {}
     for name in EVALUATED:
       images = self.dataset.splits[name].images
-      batches = in_batches(images, self.sweep.execution.eval_batch)
-      logits = population.predict(state, population.place(batches, SHARED))
-      found[name] = population.grid(logits)[:, :, : len(images)]
+      pieces = batches.evaluated(
+        population, images, self.sweep.execution.eval_batch
+      )
+      with contextlib.closing(batches.one_ahead(pieces)) as ready:
+        logits = [
+          population.grid(population.predict(state, piece, count))
+          for piece, count in ready
+        ]
+      found[name] = np.concatenate(logits, 2)[:, :, : len(images)]
     return found
 
 
@@ -207,12 +231,3 @@ def member_mode(mode: str, platform: str) -> str:
   if mode != "auto":
     return mode
   return "map" if platform == "cpu" else "vmap"
-
-
-def in_batches(images: np.ndarray, batch: int) -> np.ndarray:
-  """uint8 [step, batch, y, x, channel], filled up with zeros."""
-  batch = min(batch, len(images))
-  steps = -(-len(images) // batch)
-  filled = np.zeros((steps * batch, *images.shape[1:]), np.uint8)
-  filled[: len(images)] = images
-  return filled.reshape(steps, batch, *images.shape[1:])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-import os
+import math
 import time
 from typing import Any
 
@@ -13,16 +13,18 @@ import numpy as np
 from prunebias_jax import data
 from prunebias_jax.config import Sweep
 from prunebias_jax.training import member
+from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.members import seed_rows
+from prunebias_jax.training.memory import (
+  USABLE,
+  memory_limit,
+  resident_bytes,
+)
 from prunebias_jax.training.plan import Segment, make_plan
-from prunebias_jax.training.population import Population
+from prunebias_jax.training.population import Population, TrainData
 
 log = logging.getLogger(__name__)
-
-# Share of a device's memory that a program may fill: the rest is for the
-# logits, checkpoints and whatever else lives there.
-USABLE = 0.85
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,33 +123,25 @@ def fitting_rows(engine: Engine, rows: int) -> int:
   limit = USABLE * memory_limit(engine.devices[0], len(engine.devices))
   plan = make_plan(engine.sweep, engine.prunable)
   widest = max(plan, key=lambda segment: len(segment.branches))
-  images = sum(s.images.nbytes for s in engine.dataset.splits.values())
   while True:
     # Weights, momenta, gradients and temporaries of about the same size.
     state = 16 * engine.parameters * rows * len(widest.branches)
-    if images + 2 * state < limit / 4:
-      return rows
     population = _population(engine, widest, rows)
-    needed = _program_bytes(_compiled(engine, population)[0])
-    if images + needed < limit:
+    if _rough_data_bytes(engine, population) + 2 * state < limit / 4:
+      return rows
+    program, arguments = _compiled(engine, population)
+    needed = _device_bytes(engine, program, arguments[1])
+    if needed < limit:
       return rows
     if rows == 1:
       log.warning(
         "one seed with its %d levels needs %.1f GB, the device has %.1f GB",
         len(widest.branches),
-        (images + needed) / 1e9,
+        needed / 1e9,
         limit / 1e9,
       )
       return 1
     rows = (rows + 1) // 2
-
-
-def memory_limit(device: jax.Device, devices: int) -> float:
-  """Bytes that a device has; CPU devices share the machine's memory."""
-  stats = device.memory_stats()
-  if stats and "bytes_limit" in stats:
-    return float(stats["bytes_limit"])
-  return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / devices
 
 
 def _population(engine: Engine, segment: Segment, rows: int) -> Population:
@@ -156,37 +150,61 @@ def _population(engine: Engine, segment: Segment, rows: int) -> Population:
 
 
 def _compiled(engine: Engine, population: Population) -> tuple[Any, Any]:
-  """The compiled training program, and its arguments."""
+  """The compiled training program, and its arguments for one step."""
+  first = Dispatch(epoch=0, first=0, steps=population.dispatch)
+  with engine.sources(population, [first]) as sources:
+    source = next(iter(sources))
   arguments = population.train_arguments(
-    population.init(),
-    engine.train_data(population),
-    population.order(0),
-    epoch_step=0,
-    step=0,
-    count=1,
+    population.init(), *source, epoch_step=0, step=0, count=1
   )
   return population.train_program.lower(*arguments).compile(), arguments
 
 
-def _program_bytes(program: Any) -> int:
-  """Bytes of arguments and temporaries on one device."""
+def _rough_data_bytes(engine: Engine, population: Population) -> int:
+  """About what the data take on one device, nothing compiled."""
+  if engine.data == "resident":
+    return _resident_bytes(engine)
+  image = math.prod(population.image_shape)
+  steps = population.prepared * population.batch
+  return 2 * len(population.seeds) * steps * image
+
+
+def _resident_bytes(engine: Engine) -> int:
+  devices = engine.devices
+  return resident_bytes(engine.dataset, devices[0], len(devices))
+
+
+def _device_bytes(engine: Engine, program: Any, data: TrainData) -> int:
+  """Bytes on the busiest device while it trains.
+
+  Args:
+    engine: decides where the data are.
+    program: the compiled training program.
+    data: what it is called with.
+  """
   memory = program.memory_analysis()
-  return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+  needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+  held = sum(x.addressable_shards[0].data.nbytes for x in data)
+  if engine.data == "streamed":
+    return needed + held  # the next batches wait beside these
+  # As an argument the split counts whole, where CPU devices share it too.
+  return needed - held + _resident_bytes(engine)
 
 
 def _measure(
   engine: Engine, population: Population, steps: int
 ) -> tuple[float, float, int]:
   """Seconds and operations of a step, and bytes on a device."""
-  program, (state, train, order, *rest) = _compiled(engine, population)
+  program, (state, *rest) = _compiled(engine, population)
   count = min(steps, population.dispatch)
   # The first call pays for whatever is set up late.
-  state, _ = jax.block_until_ready(program(state, train, order, *rest))
+  state, _ = jax.block_until_ready(program(state, *rest))
+  needed = _device_bytes(engine, program, rest[0])
   rest[-1] = population.scalar(count)
   begin = time.monotonic()
-  jax.block_until_ready(program(state, train, order, *rest))
+  jax.block_until_ready(program(state, *rest))
   seconds = (time.monotonic() - begin) / count
-  return seconds, _operations(engine, population), _program_bytes(program)
+  return seconds, _operations(engine, population), needed
 
 
 def _operations(engine: Engine, population: Population) -> float:

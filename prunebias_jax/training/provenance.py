@@ -17,6 +17,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 FREE = (
   "name",
   "execution.devices",
+  "execution.data",
   "execution.checkpoint_minutes",
   "execution.chunk",
 )
@@ -41,7 +42,11 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
       "kind": device.device_kind,
       "count": len(engine.devices),
     },
-    "execution": {"mode": engine.mode, "lowering": engine.lowering},
+    "execution": {
+      "mode": engine.mode,
+      "lowering": engine.lowering,
+      "data": engine.data,
+    },
     "model": {"parameters": engine.parameters, "prunable": engine.prunable},
     "data": {
       "name": dataset.name,

@@ -265,7 +265,7 @@ class Chunk:
     """Shapes and types of a snapshot in a segment."""
     population = self.population(place)
     like = Snapshot(population.shapes(), _no_progress(population))
-    return population.unpadded(like)
+    return jax.eval_shape(population.unpadded, like)
 
 
 def _no_progress(population: Population) -> Progress:

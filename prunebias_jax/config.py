@@ -241,6 +241,13 @@ class Execution(Part):
     help="GPU: the same bits in every run, by slower algorithms (the CPU "
     "gives them always)",
   )
+  data: str = setting(
+    "auto",
+    help="where training images live: resident (all on every device), "
+    "streamed (gathered on the host, the next ones while these train) or auto "
+    "(resident where half of the memory holds them); the same results",
+    choices=lambda: ("auto", "resident", "streamed"),
+  )
   steps_per_dispatch: int = setting(
     32,
     help="training steps in one call of the compiled program",

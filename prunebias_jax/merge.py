@@ -23,6 +23,7 @@ FREE = (
   "name",
   "seeds",
   "execution.devices",
+  "execution.data",
   "execution.checkpoint_minutes",
   "execution.chunk",
 )

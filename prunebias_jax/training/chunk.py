@@ -1,6 +1,6 @@
 """Members that are trained together: some seeds, some levels, to the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 import logging
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.checkpoint import Checkpoints, Snapshot
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.member import Member, Progress
@@ -216,49 +217,56 @@ class Chunk:
   ) -> Snapshot:
     """Trains to the end of a segment; how things are there."""
     segment, population = self.segments[place], self.population(place)
-    data = self.engine.train_data(population)
     steps = self.engine.steps_per_epoch(segment.phase)
     before = sum(map(self.steps, range(place)))
     saved = time.monotonic()
     state, sums, best = snapshot
-    order = None
-    while done < self.steps(place):
-      epoch, first = segment.epochs[done // steps], done % steps
-      if order is None or first == 0:
-        order = population.order(epoch)
-        bar.set_description(f"epoch {epoch + 1}")
-      if first == 0:
-        sums = _no_progress(population)
-      count = min(population.dispatch, steps - first)
-      # Everything that goes to the devices in the loop goes there on purpose.
-      with jax.transfer_guard("disallow"):
-        state, progress = population.train(
-          state,
-          data,
-          order,
-          epoch_step=first,
-          step=self._step(segment, epoch) + first,
-          count=count,
-        )
-        sums = population.add(sums, progress)
-      # Waits for the devices, so that the bar tells what is done.
-      _show(bar, count, segment, population.grid(progress.loss) / count)
-      done += count
-      if first + count == steps:
-        end = _epoch_end(segment, epoch, population, state, sums, steps)
-        if best is not None and self._watches(place):
-          loss = self.engine.valid_loss(population, state)
-          best = population.keep_better(best, state, loss)
-          end = end._replace(valid_loss=loss)
-        hooks.epoch(end)
-      last = done == self.steps(place)
-      if last or hooks.stop() or self._is_due(first + count == steps, saved):
-        snapshot = Snapshot(state, sums, best)
-        checkpoints.save(before + done, population.unpadded(snapshot))
-        saved = time.monotonic()
-      if hooks.stop():
-        raise PreemptedError
+    dispatches = list(self._dispatches(place, done))
+    with self.engine.sources(population, dispatches) as sources:
+      for dispatch, source in zip(dispatches, sources, strict=True):
+        epoch, first, count = dispatch
+        bar.set_description(f"epoch {epoch + 1}", refresh=False)
+        if first == 0:
+          sums = _no_progress(population)
+        # All that goes to the devices in the loop goes there on purpose.
+        with jax.transfer_guard("disallow"):
+          state, progress = population.train(
+            state,
+            *source,
+            epoch_step=first,
+            step=self._step(segment, epoch) + first,
+            count=count,
+          )
+          sums = population.add(sums, progress)
+        # Waits for the devices, so that the bar tells what is done.
+        _show(bar, count, segment, population.grid(progress.loss) / count)
+        done += count
+        ended = first + count == steps
+        if ended:
+          end = _epoch_end(segment, epoch, population, state, sums, steps)
+          if best is not None and self._watches(place):
+            loss = self.engine.valid_loss(population, state)
+            best = population.keep_better(best, state, loss)
+            end = end._replace(valid_loss=loss)
+          hooks.epoch(end)
+        last = done == self.steps(place)
+        if last or hooks.stop() or self._is_due(ended, saved):
+          snapshot = Snapshot(state, sums, best)
+          checkpoints.save(before + done, population.unpadded(snapshot))
+          saved = time.monotonic()
+        if hooks.stop():
+          raise PreemptedError
     return Snapshot(state, sums, best)
+
+  def _dispatches(self, place: int, done: int) -> Iterator[Dispatch]:
+    """The calls of the training program that a segment still needs."""
+    segment = self.segments[place]
+    steps = self.engine.steps_per_epoch(segment.phase)
+    while done < self.steps(place):
+      first = done % steps
+      count = min(self.population(place).dispatch, steps - first)
+      yield Dispatch(segment.epochs[done // steps], first, count)
+      done += count
 
   def _step(self, segment: Segment, epoch: int) -> int:
     """The number of an epoch's first step, over all phases."""

@@ -1,6 +1,7 @@
 """From a config and a data set to populations on devices."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -17,17 +18,13 @@ from scipy import special
 from prunebias_jax import models
 from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
-from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.masks import count_prunable
-from prunebias_jax.training import member
+from prunebias_jax.training import batches, member
+from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase
-from prunebias_jax.training.population import (
-  SHARED,
-  Population,
-  TrainData,
-  make_mesh,
-)
+from prunebias_jax.training.population import Population, make_mesh
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +65,14 @@ class Engine:
     mode: how members share a device: "map", "vmap" or "chunk:K".
     lowering: how convolutions are written.
     measured: what was measured before mode and lowering were chosen.
+    data: where training images live, "resident" or "streamed".
   """
 
   sweep: Sweep
   dataset: Dataset
   devices: Sequence[jax.Device]
   precision: str
+  data: str
   mode: str = "map"
   lowering: str = "plain"
   measured: Sequence[Mapping[str, Any]] = ()
@@ -101,7 +100,11 @@ class Engine:
     if precision == "auto":
       precision = "float32" if platform == "cpu" else "bfloat16"
     return cls(
-      sweep=sweep, dataset=dataset, devices=devices, precision=precision
+      sweep=sweep,
+      dataset=dataset,
+      devices=devices,
+      precision=precision,
+      data=data_path(sweep.execution.data, dataset, devices[0], len(devices)),
     )
 
   @functools.cached_property
@@ -177,12 +180,30 @@ class Engine:
       mesh=make_mesh(self.devices, len(seeds), levels),
     )
 
-  def train_data(self, population: Population) -> TrainData:
-    """The training split on the devices of a population."""
+  @functools.cached_property
+  def _train(self) -> Split:
+    """The training split, in memory that CPU devices can share."""
     split = self.dataset.splits["train"]
-    return TrainData(
-      images=population.place(split.images, SHARED),
-      labels=population.place(split.labels, SHARED),
+    return dataclasses.replace(
+      split,
+      images=batches.aligned(split.images),
+      labels=batches.aligned(split.labels),
+    )
+
+  def sources(
+    self, population: Population, dispatches: Iterable[batches.Dispatch]
+  ) -> contextlib.closing[Generator[batches.Source, None, None]]:
+    """What a population trains on, dispatch by dispatch.
+
+    Use as a context: leaving it ends the thread that prepares batches.
+    """
+    if self.data == "resident":
+      return contextlib.closing(
+        batches.resident(population, self._train, dispatches)
+      )
+    split = self.dataset.splits["train"]
+    return contextlib.closing(
+      batches.one_ahead(batches.streamed(population, split, dispatches))
     )
 
   def predict(
@@ -195,9 +216,15 @@ class Engine:
     found = {}
     for name in splits:
       images = self.dataset.splits[name].images
-      batches = in_batches(images, self.sweep.execution.eval_batch)
-      logits = population.predict(state, population.place(batches, SHARED))
-      found[name] = population.grid(logits)[:, :, : len(images)]
+      pieces = batches.evaluated(
+        population, images, self.sweep.execution.eval_batch
+      )
+      with contextlib.closing(batches.one_ahead(pieces)) as ready:
+        logits = [
+          population.grid(population.predict(state, piece, count))
+          for piece, count in ready
+        ]
+      found[name] = np.concatenate(logits, 2)[:, :, : len(images)]
     return found
 
   def valid_loss(
@@ -255,12 +282,3 @@ def _require_deterministic() -> None:
       f"execution.deterministic needs XLA_FLAGS={DETERMINISTIC_FLAG} before "
       "jax starts (the prunebias command sets it)"
     )
-
-
-def in_batches(images: np.ndarray, batch: int) -> np.ndarray:
-  """uint8 [step, batch, y, x, channel], filled up with zeros."""
-  batch = min(batch, len(images))
-  steps = -(-len(images) // batch)
-  filled = np.zeros((steps * batch, *images.shape[1:]), np.uint8)
-  filled[: len(images)] = images
-  return filled.reshape(steps, batch, *images.shape[1:])

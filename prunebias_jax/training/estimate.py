@@ -100,7 +100,10 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     device_bytes=device_bytes,
     # Two checkpoints are kept, with momenta; masks take a byte a weight.
     disk_bytes=members * examples * len(dataset.names) * 4
-    + members * 5 * engine.parameters * sweep.execution.keep_parameters
+    + members
+    * 5
+    * engine.parameters
+    * (sweep.execution.keep_parameters + sweep.execution.keep_best)
     + 2 * 9 * engine.parameters * size * len(sweep.sparsities),
     seconds=seconds,
     steps=steps,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import time
 from typing import Any, NamedTuple
 
@@ -11,14 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from prunebias_jax.errors import InputError
-from prunebias_jax.training import member
+from prunebias_jax.training import member, memory
+from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.memory import USABLE
 from prunebias_jax.training.plan import Segment, make_plan
-from prunebias_jax.training.population import Population
-
-# Share of a device's memory that a program may fill: the rest is for the
-# logits, checkpoints and whatever else lives there.
-USABLE = 0.85
+from prunebias_jax.training.population import Population, TrainData
 
 
 class Measured(NamedTuple):
@@ -41,15 +38,15 @@ def measure(engine: Engine, population: Population, steps: int) -> Measured:
     population: the members.
     steps: how many; no more than the population's `dispatch` are done.
   """
-  program, (state, train, order, *rest) = _compiled(engine, population)
+  program, (state, *rest) = _compiled(engine, population)
   count = min(steps, population.dispatch)
   # The first call pays for whatever is set up late.
-  state, _ = jax.block_until_ready(program(state, train, order, *rest))
+  state, _ = jax.block_until_ready(program(state, *rest))
+  needed = _program_bytes(engine, program, rest[0])
   rest[-1] = population.scalar(count)
   begin = time.monotonic()
-  jax.block_until_ready(program(state, train, order, *rest))
-  seconds = (time.monotonic() - begin) / count
-  return Measured(seconds, _program_bytes(program))
+  jax.block_until_ready(program(state, *rest))
+  return Measured((time.monotonic() - begin) / count, needed)
 
 
 def operations(engine: Engine, population: Population) -> float:
@@ -114,19 +111,14 @@ def chunk_rows(engine: Engine, rows: int) -> int:
 
 
 def memory_limit(engine: Engine) -> float:
-  """Bytes that may be used on a device; CPU devices share the machine's."""
-  stats = engine.devices[0].memory_stats()
-  if stats and "bytes_limit" in stats:
-    return USABLE * float(stats["bytes_limit"])
-  memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-  return USABLE * memory / len(engine.devices)
+  """Bytes that a program and its data may take on a device."""
+  return USABLE * memory.memory_limit(engine.devices[0], len(engine.devices))
 
 
 def device_bytes(engine: Engine, population: Population) -> int:
   """Bytes that training takes on a device, as the compiled program says."""
-  return _images_bytes(engine) + _program_bytes(
-    _compiled(engine, population)[0]
-  )
+  program, arguments = _compiled(engine, population)
+  return _program_bytes(engine, program, arguments[1])
 
 
 def _fitting_rows(engine: Engine, rows: int) -> int:
@@ -139,9 +131,10 @@ def _fitting_rows(engine: Engine, rows: int) -> int:
   while True:
     # Weights, momenta, gradients and temporaries of about the same size.
     state = 16 * engine.parameters * rows * len(segment.branches)
-    if _images_bytes(engine) + 2 * state < limit / 4:
+    population = sample(engine, segment, rows)
+    if _rough_data_bytes(engine, population) + 2 * state < limit / 4:
       return rows
-    needed = device_bytes(engine, sample(engine, segment, rows))
+    needed = device_bytes(engine, population)
     if needed < limit:
       return rows
     if rows == 1:
@@ -155,24 +148,43 @@ def _fitting_rows(engine: Engine, rows: int) -> int:
     rows = math.ceil(rows / 2)
 
 
-def _images_bytes(engine: Engine) -> int:
-  return sum(s.images.nbytes for s in engine.dataset.splits.values())
-
-
 def _compiled(engine: Engine, population: Population) -> tuple[Any, Any]:
-  """The compiled training program, and its arguments."""
+  """The compiled training program, and its arguments for one step."""
+  first = Dispatch(epoch=0, first=0, steps=population.dispatch)
+  with engine.sources(population, [first]) as sources:
+    source = next(iter(sources))
   arguments = population.train_arguments(
-    population.init(),
-    engine.train_data(population),
-    population.order(0),
-    epoch_step=0,
-    step=0,
-    count=1,
+    population.init(), *source, epoch_step=0, step=0, count=1
   )
   return population.train_program.lower(*arguments).compile(), arguments
 
 
-def _program_bytes(program: Any) -> int:
-  """Bytes of arguments and temporaries on one device."""
-  memory = program.memory_analysis()
-  return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+def _rough_data_bytes(engine: Engine, population: Population) -> int:
+  """About what the data take on one device, nothing compiled."""
+  if engine.data == "resident":
+    return _resident_bytes(engine)
+  image = math.prod(population.image_shape)
+  steps = population.prepared * population.batch
+  return 2 * len(population.seeds) * steps * image
+
+
+def _resident_bytes(engine: Engine) -> int:
+  devices = engine.devices
+  return memory.resident_bytes(engine.dataset, devices[0], len(devices))
+
+
+def _program_bytes(engine: Engine, program: Any, data: TrainData) -> int:
+  """Bytes on the busiest device while it trains.
+
+  Args:
+    engine: decides where the data are.
+    program: the compiled training program.
+    data: what it is called with.
+  """
+  analysis = program.memory_analysis()
+  needed = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
+  held = sum(x.addressable_shards[0].data.nbytes for x in data)
+  if engine.data == "streamed":
+    return needed + held  # the next batches wait beside these
+  # As an argument the split counts whole, where CPU devices share it too.
+  return needed - held + _resident_bytes(engine)

@@ -39,11 +39,16 @@ Body = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class TrainData(NamedTuple):
-  """The training split on the device.
+  """Images and labels on the devices.
+
+  Either the training split, from which the program gathers every seed's
+  batches, or batches that the host has gathered already.
 
   Attributes:
-    images: uint8 [example, y, x, channel].
-    labels: [example, attribute] or [example].
+    images: uint8 [example, y, x, channel], or of ready batches
+      [seed, step, batch, y, x, channel].
+    labels: [example, ...] or [seed, step, batch, ...], where ... is attribute
+      or nothing.
   """
 
   images: jax.Array
@@ -122,7 +127,7 @@ class Population:
     )
 
   @property
-  def _prepared(self) -> int:
+  def prepared(self) -> int:
     """Batches prepared for a dispatch, never one: see `_sizes`."""
     return max(self.dispatch, 2)
 
@@ -144,7 +149,7 @@ class Population:
     self,
     state: Member,
     data: TrainData,
-    order: jax.Array,
+    order: jax.Array | None,
     *,
     epoch_step: int,
     step: int,
@@ -154,8 +159,8 @@ class Population:
 
     Args:
       state: [seed, level, ...].
-      data: the training split.
-      order: what `order` gave for this epoch.
+      data: the training split, or the batches of these steps.
+      order: what `order` gave for this epoch; None where the batches are ready.
       epoch_step: steps of this epoch done before.
       step: steps done before in all.
       count: steps to do.
@@ -173,7 +178,7 @@ class Population:
     self,
     state: Member,
     data: TrainData,
-    order: jax.Array,
+    order: jax.Array | None,
     *,
     epoch_step: int,
     step: int,
@@ -258,14 +263,19 @@ class Population:
       return state
     return jax.tree.map(lambda x: x[:seeds, :levels], state)
 
-  def predict(self, state: Member, images: jax.Array) -> jax.Array:
+  def predict(
+    self, state: Member, images: jax.Array, count: int | None = None
+  ) -> jax.Array:
     """Logits of all members: float32 [seed, level, example, output].
 
     Args:
       state: [seed, level, ...].
       images: uint8 [step, batch, y, x, channel].
+      count: how many of the steps are done, None for all; the logits of the
+        others are zeros.
     """
-    return self._predict_program(state, images, self._sizes)
+    steps = self.scalar(len(images) if count is None else count)
+    return self._predict_program(state, images, steps, self._sizes)
 
   def grid(self, array: jax.Array) -> np.ndarray:
     """A result on the host without its padding: [seed, level, ...]."""
@@ -295,7 +305,7 @@ class Population:
       def body(seed: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
         order = epoch_order(seed[Purpose.ORDER], epoch, self.examples)
         # The last dispatch of an epoch reads whole, whatever of it is used.
-        return seed, jnp.pad(order, (0, self._prepared * self.batch))
+        return seed, jnp.pad(order, (0, self.prepared * self.batch))
 
       count = _own_share(sizes[0], "seed", len(seeds))
       return in_turn(body, seeds, None, count)[1]
@@ -309,7 +319,7 @@ class Population:
     def local(
       state: Member,
       data: TrainData,
-      order: jax.Array,
+      order: jax.Array | None,
       seeds: jax.Array,
       sizes: jax.Array,
       epoch_step: jax.Array,
@@ -317,37 +327,47 @@ class Population:
       count: jax.Array,
     ) -> tuple[Member, Progress]:
       def per_seed(
-        levels: Member, inputs: tuple[jax.Array, jax.Array]
+        levels: Member, inputs: tuple[Any, jax.Array]
       ) -> tuple[Member, Progress]:
-        order, seed = inputs
-        batches = self._batches(data, order, seed, epoch_step, step)
+        own, seed = inputs
+        if order is not None:
+          own = self._gathered(data, own, epoch_step)
+        batches = self._augmented(own, seed, step)
 
         def per_level(member: Member, _: None) -> tuple[Member, Progress]:
           return one.train_steps(self.recipe, member, *batches, step, count)
 
         return self._over_levels(per_level, levels, sizes)
 
-      return self._over_seeds(per_seed, state, (order, seeds), sizes)
+      own = data if order is None else order
+      return self._over_seeds(per_seed, state, (own, seeds), sizes)
 
-    specs = (MEMBERS, SHARED, SEEDS, SEEDS, *[SHARED] * 4)
-    return self._compile(local, specs, MEMBERS, donate=True)
+    def program(
+      state: Member, data: TrainData, order: jax.Array | None, *rest: jax.Array
+    ) -> tuple[Member, Progress]:
+      where = SEEDS if order is None else SHARED
+      specs = (MEMBERS, where, SEEDS, SEEDS, *[SHARED] * 4)
+      return self._on_mesh(local, specs, MEMBERS)(state, data, order, *rest)
 
-  def _batches(
-    self,
-    data: TrainData,
-    order: jax.Array,
-    seed: jax.Array,
-    epoch_step: jax.Array,
-    step: jax.Array,
-  ) -> tuple[jax.Array, jax.Array]:
-    """A seed's next batches: images and labels [step, batch, ...]."""
+    return jax.jit(program, donate_argnums=(0,))
+
+  def _gathered(
+    self, data: TrainData, order: jax.Array, epoch_step: jax.Array
+  ) -> TrainData:
+    """A seed's next batches, out of the training split."""
     index = lax.dynamic_slice_in_dim(
-      order, epoch_step * self.batch, self._prepared * self.batch
-    ).reshape(self._prepared, self.batch)
-    steps = step + jnp.arange(self._prepared)
+      order, epoch_step * self.batch, self.prepared * self.batch
+    ).reshape(self.prepared, self.batch)
+    return TrainData(data.images[index], data.labels[index])
+
+  def _augmented(
+    self, batches: TrainData, seed: jax.Array, step: jax.Array
+  ) -> TrainData:
+    """A seed's batches as its members see them: [step, batch, ...]."""
+    steps = step + jnp.arange(self.prepared)
     keys = jax.vmap(augment_key, (None, 0))(seed[Purpose.AUGMENT], steps)
-    images = jax.vmap(self.augment)(keys, data.images[index])
-    return images, data.labels[index]
+    images = jax.vmap(self.augment)(keys, batches.images)
+    return TrainData(images, batches.labels)
 
   @functools.cached_property
   def _prune_program(self) -> Any:
@@ -379,11 +399,14 @@ class Population:
 
   @functools.cached_property
   def _predict_program(self) -> Any:
-    def local(state: Member, images: jax.Array, sizes: jax.Array) -> jax.Array:
+    def local(
+      state: Member, images: jax.Array, count: jax.Array, sizes: jax.Array
+    ) -> jax.Array:
       def per_level(member: Member, _: None) -> tuple[Member, jax.Array]:
-        logits = lax.map(
-          lambda batch: one.predict(self.recipe, member, batch), images
-        )
+        def body(batch: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+          return batch, one.predict(self.recipe, member, batch)
+
+        logits = in_turn(body, images, None, count)[1]
         return member, logits.reshape(-1, logits.shape[-1])
 
       def per_seed(levels: Member, _: None) -> tuple[Member, jax.Array]:
@@ -391,7 +414,7 @@ class Population:
 
       return self._over_seeds(per_seed, state, None, sizes)[1]
 
-    return self._compile(local, (MEMBERS, SHARED, SHARED), MEMBERS)
+    return self._compile(local, (MEMBERS, *[SHARED] * 3), MEMBERS)
 
   def _over_seeds(
     self, body: Body, state: Any, inputs: Any, sizes: jax.Array
@@ -434,6 +457,13 @@ class Population:
     donate: bool = False,
   ) -> Any:
     """A function of one device's part, as a program for the whole mesh."""
+    lifted = self._on_mesh(local, specs, out)
+    return jax.jit(lifted, donate_argnums=(0,) if donate else ())
+
+  def _on_mesh(
+    self, local: Callable, specs: tuple[PartitionSpec, ...], out: PartitionSpec
+  ) -> Callable:
+    """A function of one device's part, as one of the whole arrays."""
 
     @functools.wraps(local)
     def precise(*arguments: Any) -> Any:
@@ -441,10 +471,9 @@ class Population:
       with jax.default_matmul_precision(self.precision):
         return local(*arguments)
 
-    lifted = jax.shard_map(
+    return jax.shard_map(
       precise, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False
     )
-    return jax.jit(lifted, donate_argnums=(0,) if donate else ())
 
 
 def in_turn(

@@ -23,6 +23,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 FREE = (
   "name",
   "execution.devices",
+  "execution.data",
   "execution.checkpoint_minutes",
   "execution.chunk",
 )
@@ -52,6 +53,7 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
       "lowering": engine.lowering,
       "precision": engine.precision,
       "measured": list(engine.measured),
+      "data": engine.data,
     },
     "model": {"parameters": engine.parameters, "prunable": engine.prunable},
     "data": {

@@ -295,12 +295,14 @@ def test_killed_at_each_checkpoint_it_goes_on_with_the_same_bits(
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_in_all_phases(tmp_path):
+@pytest.mark.parametrize("regime", ["gmp-pt", "gmp-ri", "one-shot"])
+def test_twenty_kills_at_random_in_all_phases(regime, tmp_path):
   """kill -9 while training, writing checkpoints and logits, and growing."""
   sweep = TINY.override(
     {
       **PHASES,
-      "pruning.regime": "gmp-pt",
+      "pruning.regime": regime,
+      "execution.keep_best": True,
       "execution.checkpoint_minutes": 1e-9,
       "execution.chunk": 2,
     }

@@ -331,6 +331,13 @@ def test_twenty_kills_at_random_in_all_phases(regime, tmp_path):
   print(f"{total} kills")
   assert total >= 20
   assert_same_bits(run, expected)
+  for one in expected.path.glob("parameters/*.npz"):
+    with (
+      np.load(one) as there,
+      np.load(run.path / "parameters" / one.name) as x,
+    ):
+      for name in there.files:
+        np.testing.assert_array_equal(x[name], there[name])
 
 
 def changed(run):

@@ -19,12 +19,8 @@ import jax
 import numpy as np
 
 from prunebias_jax.data.dataset import Split
-from prunebias_jax.training.population import (
-  SEEDS,
-  SHARED,
-  Population,
-  TrainData,
-)
+from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
+from prunebias_jax.training.population import Population
 
 # XLA's alignment of CPU buffers: others are copied.
 ALIGNMENT = 64

@@ -15,9 +15,10 @@ from tqdm import tqdm
 from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.checkpoint import Checkpoints, Snapshot
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.layout import MEMBERS
 from prunebias_jax.training.member import Member, Progress
 from prunebias_jax.training.plan import Segment, make_plan, parents
-from prunebias_jax.training.population import MEMBERS, Population
+from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
 

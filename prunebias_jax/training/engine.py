@@ -22,9 +22,10 @@ from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.masks import count_prunable
 from prunebias_jax.training import batches, member
+from prunebias_jax.training.layout import make_mesh
 from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase
-from prunebias_jax.training.population import Population, make_mesh
+from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,10 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.training import member, memory
 from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.layout import TrainData
 from prunebias_jax.training.memory import USABLE
 from prunebias_jax.training.plan import Segment, make_plan
-from prunebias_jax.training.population import Population, TrainData
+from prunebias_jax.training.population import Population
 
 
 class Measured(NamedTuple):

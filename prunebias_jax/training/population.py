@@ -10,19 +10,34 @@ On one device members run one after the other (`map`), all at once (`vmap`), or
 in groups, one group after the other (`chunk:8`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 import numpy as np
 
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.training import member as one
+from prunebias_jax.training.layout import (
+  AXES,
+  MEMBERS,
+  SEEDS,
+  SHARED,
+  Layout,
+  TrainData,
+)
+from prunebias_jax.training.lift import (
+  Body,
+  along,
+  in_turn,
+  on_mesh,
+  own_share,
+)
 from prunebias_jax.training.member import Best, Member, Progress, Recipe
 from prunebias_jax.training.randomness import (
   Purpose,
@@ -30,33 +45,9 @@ from prunebias_jax.training.randomness import (
   epoch_order,
 )
 
-MEMBERS = PartitionSpec("seed", "level")
-SEEDS = PartitionSpec("seed")
-SHARED = PartitionSpec()
-
-# body(state, inputs) -> (state, output), for one seed or one member
-Body = Callable[[Any, Any], tuple[Any, Any]]
-
-
-class TrainData(NamedTuple):
-  """Images and labels on the devices.
-
-  Either the training split, from which the program gathers every seed's
-  batches, or batches that the host has gathered already.
-
-  Attributes:
-    images: uint8 [example, y, x, channel], or of ready batches
-      [seed, step, batch, y, x, channel].
-    labels: [example, ...] or [seed, step, batch, ...], where ... is attribute
-      or nothing.
-  """
-
-  images: jax.Array
-  labels: jax.Array
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Population:
+class Population(Layout):
   """The members of seeds x levels, and the compiled functions that act on them.
 
   Attributes:
@@ -66,10 +57,6 @@ class Population:
     examples: number of training examples.
     batch: examples a step.
     dispatch: the most steps in one call of `train`.
-    seeds: uint32 [seed, purpose] in the order of `Purpose`.
-    levels: number of sparsity levels.
-    mode: "map", "vmap" or "chunk:K".
-    mesh: devices by ("seed", "level").
     precision: of matrix products, as `jax.default_matmul_precision` has it.
   """
 
@@ -79,34 +66,7 @@ class Population:
   examples: int
   batch: int
   dispatch: int
-  seeds: np.ndarray
-  levels: int
-  mode: str
-  mesh: Mesh
   precision: str = "highest"
-
-  @functools.cached_property
-  def groups(self) -> tuple[int, int]:
-    """(seeds, levels) that are computed together on a device."""
-    sizes = (len(self.seeds), self.levels)
-    seeds, levels = map(_rounds, sizes, self.mesh.devices.shape)
-    together = {"map": 1, "vmap": seeds * levels}.get(self.mode)
-    if together is None:
-      together = int(self.mode.removeprefix("chunk:"))
-    return _even(seeds, max(1, together // levels)), _even(levels, together)
-
-  @functools.cached_property
-  def padded(self) -> tuple[int, int]:
-    """(seeds, levels) rounded up to what mesh and groups divide."""
-    strides = np.multiply(self.mesh.devices.shape, self.groups).tolist()
-    return (
-      _rounds(len(self.seeds), strides[0]) * strides[0],
-      _rounds(self.levels, strides[1]) * strides[1],
-    )
-
-  def place(self, tree: Any, spec: PartitionSpec) -> Any:
-    """Puts host arrays on the devices of the mesh."""
-    return jax.device_put(tree, NamedSharding(self.mesh, spec))
 
   @functools.cached_property
   def seeds_on_device(self) -> jax.Array:
@@ -130,10 +90,6 @@ class Population:
   def prepared(self) -> int:
     """Batches prepared for a dispatch, never one: see `_sizes`."""
     return max(self.dispatch, 2)
-
-  def scalar(self, value: int) -> jax.Array:
-    """A number as int32 [] on every device."""
-    return self.place(np.int32(value), SHARED)
 
   def init(self) -> Member:
     """Fresh members [seed, level]; the levels of a seed are equal."""
@@ -195,34 +151,6 @@ class Population:
     grid = np.broadcast_to(grid, self.padded)
     return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
 
-  def fork(self, state: Any, parents: Sequence[int]) -> Any:
-    """Levels of another population's members, as those of this one.
-
-    Args:
-      state: [seed, level, ...] of a population of the same seeds.
-      parents: for each of this population's levels, its level there.
-    """
-    seeds = len(self.seeds)
-    taken = jax.tree.map(lambda x: x[:seeds, np.array(parents)], state)
-    return self.adopt(taken)
-
-  def adopt(self, state: Any) -> Any:
-    """Puts members [seed, level, ...] on this population's devices."""
-    padding = [
-      (0, padded - size)
-      for padded, size in zip(
-        self.padded, (len(self.seeds), self.levels), strict=True
-      )
-    ]
-
-    def padded(x: jax.Array | np.ndarray) -> jax.Array:
-      around = [*padding, *[(0, 0)] * (x.ndim - 2)]
-      return jnp.pad(x, around, mode="edge")
-
-    if any(after for _, after in padding):
-      state = jax.tree.map(padded, state)
-    return self.place(state, MEMBERS)
-
   def restart(self, state: Member) -> Member:
     """The members with this population's optimiser, fresh."""
     restart = jax.vmap(jax.vmap(lambda m: one.restart(self.recipe, m)))
@@ -256,13 +184,6 @@ class Population:
     """Adds up progress [seed, level] on the devices."""
     return jax.tree.map(jnp.add, sums, progress)
 
-  def unpadded(self, state: Any) -> Any:
-    """Members [seed, level, ...] without padding."""
-    seeds, levels = len(self.seeds), self.levels
-    if self.padded == (seeds, levels):
-      return state
-    return jax.tree.map(lambda x: x[:seeds, :levels], state)
-
   def predict(
     self, state: Member, images: jax.Array, count: int | None = None
   ) -> jax.Array:
@@ -277,10 +198,6 @@ class Population:
     steps = self.scalar(len(images) if count is None else count)
     return self._predict_program(state, images, steps, self._sizes)
 
-  def grid(self, array: jax.Array) -> np.ndarray:
-    """A result on the host without its padding: [seed, level, ...]."""
-    return np.asarray(jax.device_get(array))[: len(self.seeds), : self.levels]
-
   @functools.cached_property
   def _init_program(self) -> Any:
     def local(seeds: jax.Array, sizes: jax.Array) -> Member:
@@ -288,7 +205,7 @@ class Population:
         init_seed = seed[Purpose.INIT]
         return seed, one.init(self.recipe, init_seed, self.image_shape)
 
-      count = _own_share(sizes[0], "seed", len(seeds))
+      count = own_share(sizes[0], "seed", len(seeds))
       members = in_turn(body, seeds, None, count)[1]
       levels = self.padded[1] // self.mesh.shape["level"]
       return jax.tree.map(
@@ -307,7 +224,7 @@ class Population:
         # The last dispatch of an epoch reads whole, whatever of it is used.
         return seed, jnp.pad(order, (0, self.prepared * self.batch))
 
-      count = _own_share(sizes[0], "seed", len(seeds))
+      count = own_share(sizes[0], "seed", len(seeds))
       return in_turn(body, seeds, None, count)[1]
 
     return self._compile(local, (SEEDS, SHARED, SHARED), SEEDS)
@@ -337,17 +254,18 @@ class Population:
         def per_level(member: Member, _: None) -> tuple[Member, Progress]:
           return one.train_steps(self.recipe, member, *batches, step, count)
 
-        return self._over_levels(per_level, levels, sizes)
+        return self._over("level", per_level, levels, None, sizes)
 
       own = data if order is None else order
-      return self._over_seeds(per_seed, state, (own, seeds), sizes)
+      return self._over("seed", per_seed, state, (own, seeds), sizes)
 
     def program(
       state: Member, data: TrainData, order: jax.Array | None, *rest: jax.Array
     ) -> tuple[Member, Progress]:
       where = SEEDS if order is None else SHARED
       specs = (MEMBERS, where, SEEDS, SEEDS, *[SHARED] * 4)
-      return self._on_mesh(local, specs, MEMBERS)(state, data, order, *rest)
+      lifted = on_mesh(local, self.mesh, specs, MEMBERS, self.precision)
+      return lifted(state, data, order, *rest)
 
     return jax.jit(program, donate_argnums=(0,))
 
@@ -380,9 +298,9 @@ class Population:
       def per_seed(
         levels: Member, counts: jax.Array
       ) -> tuple[Member, tuple[()]]:
-        return self._over_levels(per_level, levels, sizes, counts)
+        return self._over("level", per_level, levels, counts, sizes)
 
-      return self._over_seeds(per_seed, state, counts, sizes)[0]
+      return self._over("seed", per_seed, state, counts, sizes)[0]
 
     specs = (MEMBERS, MEMBERS, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
@@ -410,44 +328,20 @@ class Population:
         return member, logits.reshape(-1, logits.shape[-1])
 
       def per_seed(levels: Member, _: None) -> tuple[Member, jax.Array]:
-        return self._over_levels(per_level, levels, sizes)
+        return self._over("level", per_level, levels, None, sizes)
 
-      return self._over_seeds(per_seed, state, None, sizes)[1]
+      return self._over("seed", per_seed, state, None, sizes)[1]
 
     return self._compile(local, (MEMBERS, *[SHARED] * 3), MEMBERS)
 
-  def _over_seeds(
-    self, body: Body, state: Any, inputs: Any, sizes: jax.Array
+  def _over(
+    self, axis: str, body: Body, state: Any, inputs: Any, sizes: jax.Array
   ) -> tuple[Any, Any]:
-    return self._lift(body, state, inputs, sizes[0], "seed")
-
-  def _over_levels(
-    self, body: Body, state: Any, sizes: jax.Array, inputs: Any = None
-  ) -> tuple[Any, Any]:
-    return self._lift(body, state, inputs, sizes[1], "level")
-
-  def _lift(
-    self, body: Body, state: Any, inputs: Any, size: jax.Array, axis: str
-  ) -> tuple[Any, Any]:
-    """Runs the body over this device's part of an axis."""
+    """Runs the body over this device's part of an axis, "seed" or "level"."""
+    place = AXES.index(axis)
     local = len(jax.tree.leaves(state)[0])
-    share = _own_share(size, axis, local)
-    group = self.groups[("seed", "level").index(axis)]
-    if group == 1:
-      return in_turn(body, state, inputs, share)
-    together = jax.vmap(body)
-    if group == local:
-      return together(state, inputs)
-
-    def split(x: jax.Array) -> jax.Array:
-      return x.reshape(-1, group, *x.shape[1:])
-
-    def joined(x: jax.Array) -> jax.Array:
-      return x.reshape(-1, *x.shape[2:])
-
-    turns = (share + group - 1) // group
-    state, inputs = jax.tree.map(split, (state, inputs))
-    return jax.tree.map(joined, in_turn(together, state, inputs, turns))
+    share = own_share(sizes[place], axis, local)
+    return along(body, state, inputs, share, self.groups[place])
 
   def _compile(
     self,
@@ -457,101 +351,5 @@ class Population:
     donate: bool = False,
   ) -> Any:
     """A function of one device's part, as a program for the whole mesh."""
-    lifted = self._on_mesh(local, specs, out)
+    lifted = on_mesh(local, self.mesh, specs, out, self.precision)
     return jax.jit(lifted, donate_argnums=(0,) if donate else ())
-
-  def _on_mesh(
-    self, local: Callable, specs: tuple[PartitionSpec, ...], out: PartitionSpec
-  ) -> Callable:
-    """A function of one device's part, as one of the whole arrays."""
-
-    @functools.wraps(local)
-    def precise(*arguments: Any) -> Any:
-      # Entered while the program is traced: the precision is part of it.
-      with jax.default_matmul_precision(self.precision):
-        return local(*arguments)
-
-    return jax.shard_map(
-      precise, mesh=self.mesh, in_specs=specs, out_specs=out, check_vma=False
-    )
-
-
-def in_turn(
-  body: Body, states: Any, inputs: Any, count: jax.Array
-) -> tuple[Any, Any]:
-  """Applies `body` to the first `count` states, one after the other.
-
-  Args:
-    body: (state, inputs) of one to (state, output) of one.
-    states: arrays with the axis in front.
-    inputs: the same, or None.
-    count: int32 [], how many are done; a traced number, so that a loop of one
-      turn stays a loop and rounds as a longer one does.
-
-  Returns:
-    The states after, and the outputs (zeros beyond `count`).
-  """
-
-  def at(tree: Any, index: jax.Array | int) -> Any:
-    return jax.tree.map(
-      lambda x: lax.dynamic_index_in_dim(x, index, keepdims=False), tree
-    )
-
-  def put(tree: Any, value: Any, index: jax.Array) -> Any:
-    return jax.tree.map(
-      lambda x, v: lax.dynamic_update_index_in_dim(x, v, index, 0), tree, value
-    )
-
-  size = len(jax.tree.leaves(states)[0])
-  shapes = jax.eval_shape(body, at(states, 0), at(inputs, 0))[1]
-  outputs = jax.tree.map(lambda x: jnp.zeros((size, *x.shape), x.dtype), shapes)
-
-  def turn(index: jax.Array, carry: tuple[Any, Any, Any]) -> tuple:
-    # The state at hand travels in the carry: sliced inside the body, XLA's CPU
-    # backend would fuse the slicing into every loop that reads the state.
-    current, states, outputs = carry
-    state, output = body(current, at(inputs, index))
-    states = put(states, state, index)
-    outputs = put(outputs, output, index)
-    return at(states, jnp.minimum(index + 1, size - 1)), states, outputs
-
-  carry = (at(states, 0), states, outputs)
-  _, states, outputs = lax.fori_loop(0, count, turn, carry)
-  return states, outputs
-
-
-def make_mesh(devices: Sequence[jax.Device], seeds: int, levels: int) -> Mesh:
-  """Arranges devices as [seed, level] so that the busiest has least to do.
-
-  Among equals, devices go to seeds first (levels share their batches), and no
-  more devices are used than help.
-  """
-  choices = [
-    (rows, columns)
-    for rows in range(1, len(devices) + 1)
-    for columns in range(1, len(devices) // rows + 1)
-  ]
-
-  def cost(shape: tuple[int, int]) -> tuple[int, int, int]:
-    rows, columns = shape
-    busiest = -(-seeds // rows) * -(-levels // columns)
-    return busiest, rows * columns, columns
-
-  rows, columns = min(choices, key=cost)
-  chosen = np.array(devices[: rows * columns]).reshape(rows, columns)
-  return Mesh(chosen, ("seed", "level"))
-
-
-def _rounds(size: int, group: int) -> int:
-  """How many groups hold so many."""
-  return -(-size // group)
-
-
-def _even(size: int, group: int) -> int:
-  """The size of groups of up to `group`, made as even as can be."""
-  return _rounds(size, _rounds(size, min(group, size)))
-
-
-def _own_share(size: jax.Array, axis: str, local: int) -> jax.Array:
-  """How many of this device's places on an axis hold members, not padding."""
-  return jnp.clip(size - lax.axis_index(axis) * local, 0, local)

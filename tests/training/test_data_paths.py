@@ -19,7 +19,7 @@ from prunebias_jax.config import (
 )
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
-from prunebias_jax.training import batches, estimate, memory
+from prunebias_jax.training import batches, measuring, memory
 from prunebias_jax.training import sweep as training
 from prunebias_jax.training.batches import Dispatch
 from prunebias_jax.training.engine import Engine
@@ -310,7 +310,7 @@ def test_memory_counts_the_data_where_they_are(dataset, devices):
     population = population_of(engine)
     with engine.sources(population, [Dispatch(0, 0, 4)]) as sources:
       data, _ = next(sources)
-    found = estimate._device_bytes(engine, program, data)
+    found = measuring._program_bytes(engine, program, data)
     over_seeds = min(devices, 3)
     expected = {
       "resident": 10_500 - size + size / devices,
@@ -335,9 +335,9 @@ def test_a_rough_count_asks_the_compiler_only_about_resident_data(
   def asked(*_):
     raise InterruptedError("asked the compiler")
 
-  monkeypatch.setattr(estimate, "_compiled", asked)
-  monkeypatch.setattr(estimate, "memory_limit", lambda *_: 5e6)
+  monkeypatch.setattr(measuring, "_compiled", asked)
+  monkeypatch.setattr(measuring, "memory_limit", lambda *_: 4e6)
   small = TINY.override({"sparsities": [0.0], "execution.devices": 1})
-  assert estimate.fitting_rows(engine_on(large, small, data="streamed"), 3) == 3
+  assert measuring.chunk_rows(engine_on(large, small, data="streamed"), 3) == 3
   with pytest.raises(InterruptedError, match="asked the compiler"):
-    estimate.fitting_rows(engine_on(large, small, data="resident"), 3)
+    measuring.chunk_rows(engine_on(large, small, data="resident"), 3)

@@ -10,13 +10,9 @@ from prunebias_jax import models
 from prunebias_jax.config import Model, Train
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.training import member
-from prunebias_jax.training.population import (
-  SHARED,
-  Population,
-  TrainData,
-  in_turn,
-  make_mesh,
-)
+from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
+from prunebias_jax.training.lift import in_turn
+from prunebias_jax.training.population import Population
 
 BATCH = 8
 SIZE = (8, 8, 1)

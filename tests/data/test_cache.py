@@ -28,6 +28,14 @@ def test_built_once_for_each_key():
   assert len(calls) == 2
 
 
+def test_arrays_are_read_only_memory_maps():
+  for _ in ("built", "read"):
+    for array in cache.cached("thing", {}, build([])).values():
+      assert isinstance(array, np.memmap)
+      assert array.mode == "r"
+      assert not array.flags.writeable
+
+
 @pytest.mark.parametrize(
   "damage",
   [

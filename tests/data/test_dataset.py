@@ -1,6 +1,7 @@
 """What does not fit together is refused when a data set is made."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -48,3 +49,26 @@ def test_the_fingerprint_tells_any_change(dataset):
   other = with_split(dataset, "valid", labels=labels)
   assert other.fingerprint() != dataset.fingerprint()
   assert dataclasses.replace(dataset).fingerprint() == dataset.fingerprint()
+
+
+@pytest.mark.parametrize("kind", ["memory map", "strided"])
+def test_the_fingerprint_holds_little_in_memory(dataset, tmp_path, kind):
+  count, image = 6000, (32, 32, 1)
+  images = np.random.default_rng(0).integers(0, 256, (count, *image), np.uint8)
+  np.save(tmp_path / "x.npy", images if kind == "memory map" else images[::-1])
+  mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+  changes = {
+    "labels": np.zeros((count, 3), np.uint8),
+    "identities": np.zeros((count, 1), np.uint8),
+    "ids": np.arange(count).astype(str),
+  }
+  plain = with_split(dataset, "train", images=images, **changes)
+  given = mapped if kind == "memory map" else mapped[::-1]
+  large = with_split(dataset, "train", images=given, **changes)
+  names = sum(map(len, changes["ids"])) + 200 * count  # the ids as text
+  tracemalloc.start()
+  found = large.fingerprint()
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert found == plain.fingerprint()
+  assert peak < names + images.nbytes / 4

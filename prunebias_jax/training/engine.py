@@ -168,20 +168,27 @@ class Engine:
 
 
 def choose_devices(execution: Execution) -> Sequence[jax.Device]:
-  """The devices that a config asks for.
+  """The devices of this process that a config asks for.
 
   Raises:
-    InputError: a platform that is not there, or too few devices.
+    InputError: a platform that is not there, too few devices, or processes
+      whose devices are joined.
   """
   platform = None if execution.platform == "auto" else execution.platform
   try:
-    found = jax.devices(platform)
+    found = jax.local_devices(backend=platform)
   except RuntimeError:
     present = ", ".join(sorted({one.platform for one in jax.devices()}))
     raise InputError(
       f"execution.platform is {execution.platform!r}, but no such device is "
       f"here; accepted: {present}"
     ) from None
+  if jax.process_count() > 1:
+    raise InputError(
+      f"the devices of {jax.process_count()} processes are joined; accepted: "
+      "a process with devices of its own (on a TPU slice set TPU_HOST_BOUNDS="
+      "1,1,1, see docs/running.md)"
+    )
   if execution.devices > len(found):
     raise InputError(
       f"execution.devices is {execution.devices}; accepted: up to "

@@ -128,16 +128,16 @@ def _join(
     try:
       with socket.create_connection((host, port), min(left, PATIENCE)) as peer:
         peer.sendall(f"prunebias {index} of {count}\n".encode())
-        if _line(peer) != "wait":
-          problem = "what answers there is no coordinator of a run that begins"
-        else:
+        answer = _line(peer)
+        problem = "what answers there is no coordinator of a run that begins"
+        if answer == "wait":
           problem = "it waits for other processes"
           peer.settimeout(max(deadline - time.monotonic(), PATIENCE))
           answer = _line(peer)
-          if answer == "go":
-            return
-          if answer.startswith("refused: "):
-            raise InputError(answer.removeprefix("refused: "))
+        if answer == "go":
+          return
+        if answer.startswith("refused: "):
+          raise InputError(answer.removeprefix("refused: "))
     except OSError as error:
       problem = (error.strerror or str(error)).lower()
     time.sleep(PAUSE)

@@ -186,8 +186,8 @@ def choose_devices(execution: Execution) -> Sequence[jax.Device]:
   if jax.process_count() > 1:
     raise InputError(
       f"the devices of {jax.process_count()} processes are joined; accepted: "
-      "a process with devices of its own (on a TPU slice set TPU_HOST_BOUNDS="
-      "1,1,1, see docs/running.md)"
+      "processes with devices of their own (on a TPU slice by "
+      "TPU_PROCESS_BOUNDS=1,1,1 and what docs/running.md names beside it)"
     )
   if execution.devices > len(found):
     raise InputError(

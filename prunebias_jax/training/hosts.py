@@ -21,9 +21,6 @@ from typing import Any, TypeVar
 
 import jax
 
-# What jax.distributed is made of. There is no public name for either.
-from jax._src import clusters, distributed
-
 from prunebias_jax.errors import InputError
 from prunebias_jax.training import rendezvous
 
@@ -207,6 +204,10 @@ def connect(
     InputError: processes that do not come in time, or arguments that do not
       fit.
   """
+  # What jax.distributed is made of; there is no public name for it, and one
+  # process alone needs none.
+  from jax._src import distributed
+
   place = _place(coordinator, count, index, seconds)
   if place.count == 1:
     yield Hosts()
@@ -269,7 +270,9 @@ def _place(
 
 
 def _place_in_cluster(seconds: float) -> Place:
-  """What the cluster's environment says, read by JAX."""
+  """What the cluster's environment says, read as jax.distributed reads it."""
+  from jax._src import clusters
+
   find = clusters.ClusterEnv.auto_detect_unset_distributed_params
   try:
     address, count, index, _ = find(None, None, None, [], None, round(seconds))

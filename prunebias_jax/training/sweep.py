@@ -66,7 +66,7 @@ def train(sweep: Sweep, workdir: Path, hosts: Hosts | None = None) -> store.Run:
       return store.open_run(workdir)
     engine = hosts.together(lambda: Engine.build(sweep, data.load(sweep.data)))
     dealt = hosts.by_first(lambda: _prepare(engine, workdir, hosts))
-    run = hosts.together(lambda: _open(engine, workdir))
+    run = hosts.together(lambda: _open(engine, workdir, hosts))
     begin = time.monotonic()
     try:
       shares = read_shares(run, dealt[hosts.index])
@@ -99,6 +99,7 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
   sweep, dataset = engine.sweep, engine.dataset
   if (workdir / store.SWEEP).exists():
     run = store.open_run(workdir)
+    require_same_data(dataset, run)
   else:
     run = store.create(
       workdir,
@@ -107,7 +108,6 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
       dataset=dataset,
     )
     store.write_atomically(workdir / OVERVIEW, parameter_overview(engine))
-  require_same_data(dataset, run)
   added = _missing(sweep, run)
   if added.size:
     log.info("%s grows by %d members", workdir, len(added))
@@ -115,11 +115,12 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
   return deal(engine, run, hosts.count)
 
 
-def _open(engine: Engine, workdir: Path) -> store.Run:
-  """The run as this process sees it, if it has the same config and data."""
+def _open(engine: Engine, workdir: Path, hosts: Hosts) -> store.Run:
+  """The run, if this process has the config and data that process 0 has."""
   run = store.open_run(workdir)
-  require_same(engine.sweep, run)
-  require_same_data(engine.dataset, run)
+  if not hosts.is_first:
+    require_same(engine.sweep, run)
+    require_same_data(engine.dataset, run)
   return run
 
 

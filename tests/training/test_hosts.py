@@ -1,5 +1,6 @@
 """Several processes train one run: the same bits, and no way to hang."""
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -25,6 +26,7 @@ from prunebias_jax.config import (
 from prunebias_jax.errors import InputError
 from prunebias_jax.training import rendezvous, shares
 from prunebias_jax.training import sweep as training
+from prunebias_jax.training.hosts import Hosts, connect
 
 # One program for all: a level, and chunks of one seed.
 TINY = Sweep(
@@ -378,6 +380,65 @@ def test_processes_of_different_jobs_are_refused(port):
   )
 
 
+def job(port, *acts):
+  """What each act returns or raises, as a process of one job, in threads."""
+  found = {}
+
+  def process(index, act):
+    try:
+      with connect(
+        f"localhost:{port}", count=len(acts), index=index, seconds=20
+      ) as hosts:
+        found[index] = act(hosts)
+    except InputError as error:
+      found[index] = str(error)
+
+  threads = [
+    threading.Thread(target=process, args=one) for one in enumerate(acts)
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  return [found[index] for index in range(len(acts))]
+
+
+def test_what_one_cannot_do_nobody_does(port):
+  def fail():
+    raise InputError("no images on\nthis machine")
+
+  found = job(
+    port,
+    lambda hosts: hosts.together(lambda: "loaded"),
+    lambda hosts: hosts.together(fail),
+  )
+  line = "no images on this machine"
+  assert found == [f"process 1: {line}", line.replace("on this", "on\nthis")]
+
+
+def test_what_process_0_makes_all_get(port):
+  def act(hosts):
+    first = hosts.by_first(lambda: {"made by": hosts.index})
+    return first, hosts.together(lambda: hosts.index)
+
+  assert job(port, act, act, act) == [({"made by": 0}, i) for i in range(3)]
+
+
+def test_who_leaves_early_is_missed_and_says_why(port):
+  def leave(hosts):
+    raise InputError("disk full")
+
+  def stay(hosts):
+    return hosts.meet("here"), hosts.reason_to_stop(now=True)
+
+  expected = {0: "here"}, "process 1 failed (disk full)"
+  assert job(port, stay, leave) == [expected, "disk full"]
+  assert job(port, leave, stay)[1] == (
+    {1: "here"},
+    expected[1].replace("1", "0"),
+  )
+
+
 @pytest.fixture
 def planned(tmp_path):
   """An engine and a new run of five seeds."""
@@ -428,3 +489,11 @@ def test_what_is_done_is_not_dealt(planned, monkeypatch):
   monkeypatch.setattr(store.Run, "members", lambda self: table)
   assert shares.deal(engine, run, 2) == [second, []]
   assert first != second
+
+
+def test_a_process_with_another_config_is_refused(planned):
+  engine, run = planned
+  other = engine.sweep.override({"train.epochs": 9})
+  engine = dataclasses.replace(engine, sweep=other)
+  with pytest.raises(InputError, match=r"train.epochs is 3 there and 9 here"):
+    training._open(engine, run.path, Hosts(index=1))

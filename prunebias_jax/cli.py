@@ -6,6 +6,7 @@ arguments, prints, and turns bad input into one line and exit status 2.
 
 import argparse
 from collections.abc import Callable, Sequence
+import contextlib
 import difflib
 import errno
 import logging
@@ -102,6 +103,7 @@ def train(options: argparse.Namespace) -> None:
   # Imported here: reading a run needs neither flax nor optax.
   from prunebias_jax.training.chunk import PreemptedError
   from prunebias_jax.training.estimate import estimate
+  from prunebias_jax.training.hosts import Hosts, connect
   from prunebias_jax.training.sweep import train as train_sweep
 
   if options.dry_run:
@@ -109,19 +111,32 @@ def train(options: argparse.Namespace) -> None:
     return
   if options.workdir is None:
     raise InputError("train needs --workdir RUN, the directory of the run")
+  _check_job(options)
   workdir = options.workdir
   if options.shard is not None:
     sweep, part = shard_of(sweep, options.shard)
     workdir = workdir / part
+  job: contextlib.AbstractContextManager[Hosts]
+  job = contextlib.nullcontext(Hosts())
+  if options.coordinator is not None:
+    job = connect(
+      options.coordinator,
+      count=options.processes,
+      index=options.process,
+      seconds=options.coordinator_timeout,
+    )
   try:
-    run = train_sweep(sweep, workdir)
-  except PreemptedError:
+    with job as hosts:
+      run = train_sweep(sweep, workdir, hosts)
+  except PreemptedError as error:
     print(
-      f"prunebias: stopped by SIGTERM, a checkpoint is written; the same "
-      f"command with --workdir {options.workdir} goes on",
+      f"prunebias: {error}; the same command with --workdir {options.workdir} "
+      "goes on",
       file=sys.stderr,
     )
     sys.exit(PREEMPTED)
+  if not hosts.is_first:
+    return
   members = run.members()
   after = f"prunebias analyze {run.path}"
   if options.shard is not None:
@@ -415,6 +430,26 @@ def _add_train(parser: Parser, arguments: Sequence[str]) -> None:
     help="train the I-th of N parts of the seeds (counted from 0) in "
     "RUN/shards/I, without knowing of the others; join them by merge",
   )
+  job = parser.add_argument_group("several processes that train one run")
+  job.add_argument(
+    "--coordinator",
+    metavar="HOST:PORT",
+    help="where process 0 is found, by all processes; or auto: what SLURM, "
+    "Open MPI, Kubernetes or a TPU slice say",
+  )
+  job.add_argument(
+    "--processes", metavar="N", type=int, help="how many processes there are"
+  )
+  job.add_argument(
+    "--process", metavar="I", type=int, help="which this is, counted from 0"
+  )
+  job.add_argument(
+    "--coordinator-timeout",
+    metavar="SECONDS",
+    type=float,
+    default=300.0,
+    help="how long to wait for the other processes (default: 300)",
+  )
   settings = parser.add_argument_group("settings of the config")
   for leaf in Sweep().leaves():
     settings.add_argument(
@@ -443,6 +478,20 @@ def _reader(kind: Any) -> Callable[[str], Any]:
 
   read.__name__ = type_name(kind)
   return read
+
+
+def _check_job(options: argparse.Namespace) -> None:
+  """Refuses arguments of several processes that do not fit together."""
+  if options.coordinator is None:
+    for name in ("processes", "process"):
+      if getattr(options, name) is not None:
+        raise InputError(
+          f"--{name} needs --coordinator HOST:PORT, the same for all processes"
+        )
+  elif options.shard is not None:
+    raise InputError(
+      "--shard is for jobs without a coordinator; give it or --coordinator"
+    )
 
 
 def _prepare_backend(sweep: Sweep) -> None:

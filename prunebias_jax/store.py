@@ -7,12 +7,13 @@
                        done, diverged                        [member]
         train          labels, identities, truth_*           [example, ...]
         valid, test    the same, logits [member, example, attribute], digest
-      metrics.jsonl    loss, accuracy and zeros of every member and epoch
+      metrics.jsonl    loss, accuracy and zeros of every member and epoch; of
+                       several processes each has its own, metrics-1.jsonl
       tensorboard/     the same as TensorBoard event files
       model.txt        the parameters of one member
       layers.csv       sparsity of each layer, overlap of masks between seeds
       parameters/      final parameters of every member, 000012.npz
-      chunks.json, checkpoints/   what a resume needs
+      chunks/, checkpoints/   what a resume needs
       analysis/        tables made from the logits
       report.html
 
@@ -204,9 +205,15 @@ class Run:
     """One member's logits: float32 [example, attribute] (or class)."""
     return self._group(split)["logits"].isel(member=index).to_numpy()
 
-  def log(self, records: Iterable[Mapping[str, Any]]) -> None:
-    """Appends records to the metrics log, one JSON object a line."""
-    with (self.path / "metrics.jsonl").open("a") as file:
+  def log(self, records: Iterable[Mapping[str, Any]], writer: int = 0) -> None:
+    """Appends records to the metrics log, one JSON object a line.
+
+    Args:
+      records: one for each member.
+      writer: which process writes; each has a file of its own.
+    """
+    name = f"metrics-{writer}.jsonl" if writer else "metrics.jsonl"
+    with (self.path / name).open("a") as file:
       file.writelines(json.dumps(record) + "\n" for record in records)
 
   def metrics(self) -> pd.DataFrame:
@@ -214,10 +221,11 @@ class Run:
 
     A resumed run repeats the epochs after its checkpoint: the last stands.
     """
-    path = self.path / "metrics.jsonl"
-    if not path.exists():
-      return pd.DataFrame()
-    lines = path.read_text().splitlines()
+    lines = [
+      line
+      for path in sorted(self.path.glob("metrics*.jsonl"))
+      for line in path.read_text().splitlines()
+    ]
     table = pd.DataFrame([json.loads(line) for line in lines])
     keys = [name for name in (*MEMBER_KEY, "epoch") if name in table]
     return table.drop_duplicates(keys, keep="last").reset_index(drop=True)

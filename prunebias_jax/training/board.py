@@ -15,18 +15,22 @@ CURVES = ("loss", "accuracy", "zeros", "images_per_second")
 class Board:
   """Writes RUN/tensorboard, a curve for each member and metric.
 
+  Of several processes all but the first write into folders of their own there.
   Without the package tensorboardX nothing is written; the same numbers are in
   metrics.jsonl.
   """
 
-  def __init__(self, run: Path) -> None:
+  def __init__(self, run: Path, writer: int = 0) -> None:
     try:
       from tensorboardX import SummaryWriter
     except ModuleNotFoundError:
       log.info("tensorboardX is not installed: no TensorBoard files")
       self._writer = None
     else:
-      self._writer = SummaryWriter(str(run / "tensorboard"), flush_secs=30)
+      folder = run / "tensorboard"
+      if writer:
+        folder /= f"process-{writer}"
+      self._writer = SummaryWriter(str(folder), flush_secs=30)
 
   def write(self, records: Iterable[Mapping[str, Any]]) -> None:
     """Adds an epoch's records, as the metrics log has them."""

@@ -22,9 +22,11 @@ from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 1.0
+
 
 class PreemptedError(Exception):
-  """The process was asked to stop; a checkpoint has been written."""
+  """Training stops early, for the reason given; the same call goes on."""
 
 
 class EpochEnd(NamedTuple):
@@ -54,14 +56,14 @@ class Hooks(NamedTuple):
   Attributes:
     epoch: called after every epoch.
     finished: called after a segment with which levels end.
-    stop: whether the process was asked to stop.
+    stop: why to stop; "" for going on.
     parents: dense parents that are trained already, given fresh members
       [seed, 1, ...]; None where they are yet to be trained.
   """
 
   epoch: Callable[[EpochEnd], None]
   finished: Callable[[Population, Snapshot, Segment], None]
-  stop: Callable[[], bool]
+  stop: Callable[[], str]
   parents: Callable[[Member], Member | None]
 
 
@@ -169,9 +171,7 @@ class Chunk:
     shared = self.engine.sweep.pruning.shared_dense_parent
     if old.phase != new.phase and shared:
       earlier = self.population(place - 1)
-      parent = hooks.parents(earlier.unpadded(state))
-      if parent is None:
-        raise RuntimeError("the shared dense parent is not stored")
+      parent = self._shared_parent(earlier.unpadded(state), hooks)
       state = earlier.adopt(parent)
     origin = parents(old.branches, new.branches)
     if old.branches != new.branches:
@@ -183,6 +183,20 @@ class Chunk:
       changed = np.array(old.zeros)[origin] != np.array(new.zeros)
       best = population.forget_best(best, changed)
     return self._start(place, Snapshot(state, before.sums, best))
+
+  def _shared_parent(self, members: Member, hooks: Hooks) -> Member:
+    """The dense member that all start from, when it is stored.
+
+    Another process may still be training it.
+
+    Raises:
+      PreemptedError: asked to stop meanwhile.
+    """
+    while (parent := hooks.parents(members)) is None:
+      if reason := hooks.stop():
+        raise PreemptedError(f"{reason}, a checkpoint is written")
+      time.sleep(POLL_SECONDS)
+    return parent
 
   def _start(self, place: int, before: Snapshot) -> Snapshot:
     """Updates the masks where the segment begins with that."""
@@ -251,12 +265,13 @@ class Chunk:
             end = end._replace(valid_loss=loss)
           hooks.epoch(end)
         last = done == self.steps(place)
-        if last or hooks.stop() or self._is_due(ended, saved):
+        reason = hooks.stop()
+        if last or reason or self._is_due(ended, saved):
           snapshot = Snapshot(state, sums, best)
           checkpoints.save(before + done, population.unpadded(snapshot))
           saved = time.monotonic()
-        if hooks.stop():
-          raise PreemptedError
+        if reason:
+          raise PreemptedError(f"{reason}, a checkpoint is written")
     return Snapshot(state, sums, best)
 
   def _dispatches(self, place: int, done: int) -> Iterator[Dispatch]:

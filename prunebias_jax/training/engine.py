@@ -243,20 +243,27 @@ class Engine:
 
 
 def choose_devices(execution: Execution) -> Sequence[jax.Device]:
-  """The devices that a config asks for.
+  """The devices of this process that a config asks for.
 
   Raises:
-    InputError: a platform that is not there, or too few devices.
+    InputError: a platform that is not there, too few devices, or processes
+      whose devices are joined.
   """
   platform = None if execution.platform == "auto" else execution.platform
   try:
-    found = jax.devices(platform)
+    found = jax.local_devices(backend=platform)
   except RuntimeError:
     present = ", ".join(sorted({one.platform for one in jax.devices()}))
     raise InputError(
       f"execution.platform is {execution.platform!r}, but no such device is "
       f"here; accepted: {present}"
     ) from None
+  if jax.process_count() > 1:
+    raise InputError(
+      f"the devices of {jax.process_count()} processes are joined; accepted: "
+      "processes with devices of their own (on a TPU slice by "
+      "TPU_PROCESS_BOUNDS=1,1,1 and what docs/running.md names beside it)"
+    )
   if (execution.devices or 1) > len(found):
     raise InputError(
       f"execution.devices is {execution.devices}; accepted: up to "

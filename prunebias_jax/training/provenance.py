@@ -31,8 +31,10 @@ FREE = (
 GROWING = ("seeds", "sparsities")
 
 
-def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
-  """What a run records of itself."""
+def facts(
+  sweep: Sweep, dataset: Dataset, engine: Engine, processes: int
+) -> dict[str, Any]:
+  """What a run records of itself, as it is begun by some processes."""
   device = engine.devices[0]
   now = datetime.datetime.now(datetime.UTC)
   return {
@@ -47,6 +49,7 @@ def facts(sweep: Sweep, dataset: Dataset, engine: Engine) -> dict[str, Any]:
       "platform": device.platform,
       "kind": device.device_kind,
       "count": len(engine.devices),
+      "processes": processes,
     },
     "execution": {
       "mode": engine.mode,

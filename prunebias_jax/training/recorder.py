@@ -1,6 +1,6 @@
 """What a chunk produces, written into the run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import itertools
 import logging
 import time
@@ -30,10 +30,13 @@ class Recorder:
     engine: Engine,
     run: store.Run,
     chunk: Chunk,
-    seeds: list[int],
+    seeds: Sequence[int],
     board: Board,
+    writer: int,
   ) -> None:
+    """Writes as process `writer`, which has a metrics log of its own."""
     self.engine, self.run, self.chunk = engine, run, chunk
+    self.writer = writer
     members = run.members()
     places = {
       (member["seed"], member["sparsity"]): index
@@ -54,7 +57,7 @@ class Recorder:
     """Whether every member of the chunk is stored."""
     return bool(self.run.members()["done"].to_numpy()[self.index].all())
 
-  def hooks(self, stop: Callable[[], bool]) -> Hooks:
+  def hooks(self, stop: Callable[[], str]) -> Hooks:
     """What the chunk calls."""
     return Hooks(
       epoch=self.log_epoch,
@@ -69,7 +72,7 @@ class Recorder:
     trained = end.loss.size * len(self.engine.dataset.splits["train"])
     speed, self.last = trained / (now - self.last), now
     records = list(self._records(end, speed))
-    self.run.log(records)
+    self.run.log(records, self.writer)
     self.board.write(records)
 
   def _records(self, end: EpochEnd, speed: float) -> Iterator[dict[str, Any]]:
@@ -124,23 +127,24 @@ class Recorder:
         )
 
   def trained_parents(self, fresh: Member) -> Member | None:
-    """The dense parents, where they and the chunk's dense members are stored.
+    """The dense parents, where they and the seeds' dense members are stored.
 
     Args:
       fresh: members [seed, 1, ...] on the host; only parameters and statistics
         are replaced.
     """
-    if 0.0 not in self.chunk.sparsities:
+    members = self.run.members()
+    places = enumerate(zip(members["seed"], members["sparsity"], strict=True))
+    dense = {seed: index for index, (seed, level) in places if level == 0}
+    if not dense:
       return None
-    level = self.chunk.sparsities.index(0.0)
-    finished = self.run.members()["done"].to_numpy()
-    own = indices = self.index[:, level]
-    if self.engine.sweep.pruning.shared_dense_parent:
-      dense = self.run.members()["sparsity"].to_numpy() == 0
-      indices = np.full(len(indices), np.flatnonzero(dense)[0])
-    done = finished[own].all() and finished[indices].all()
+    own = [dense[members["seed"][index]] for index in self.index[:, 0]]
+    shared = self.engine.sweep.pruning.shared_dense_parent
+    indices = [min(dense.values())] * len(own) if shared else own
+    if not members["done"][[*own, *indices]].all():
+      return None
     paths = [parameters.parameters_path(self.run.path, i) for i in indices]
-    if not done or not all(path.exists() for path in paths):
+    if not shared and not all(path.exists() for path in paths):
       return None
     found = [parameters.load_parameters(self.run.path, i) for i in indices]
 

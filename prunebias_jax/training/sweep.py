@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
-import hashlib
-import itertools
-import json
 import logging
 from pathlib import Path
 import shutil
 import signal
 import time
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,10 +17,10 @@ from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
-from prunebias_jax.training.chunk import Chunk
+from prunebias_jax.training.chunk import Chunk, PreemptedError
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.hosts import Hosts
 from prunebias_jax.training.layers import layer_table
-from prunebias_jax.training.measuring import chunk_rows
 from prunebias_jax.training.members import member_table, seed_rows
 from prunebias_jax.training.provenance import (
   as_recorded,
@@ -34,21 +30,25 @@ from prunebias_jax.training.provenance import (
   require_same_data,
 )
 from prunebias_jax.training.recorder import Recorder
+from prunebias_jax.training.shares import Plan, Share, deal, read_shares
 
 log = logging.getLogger(__name__)
 
-CHUNKS = "chunks.json"
 CHECKPOINTS = "checkpoints"
 LAYERS = "layers.csv"
 OVERVIEW = "model.txt"
 
 
-def train(sweep: Sweep, workdir: Path) -> store.Run:
+def train(sweep: Sweep, workdir: Path, hosts: Hosts | None = None) -> store.Run:
   """Trains every member of a sweep, or goes on where a run stopped.
+
+  With several processes each calls this with the same sweep and directory, and
+  trains members of its own; process 0 makes the run and finishes it.
 
   Args:
     sweep: the config.
     workdir: the run directory; made if need be.
+    hosts: the processes of the job; by default this one alone.
 
   Returns:
     The finished run.
@@ -56,45 +56,77 @@ def train(sweep: Sweep, workdir: Path) -> store.Run:
   Raises:
     InputError: a directory that holds a different run, or a config that does
       not fit the data or the machine.
-    PreemptedError: SIGTERM came; a checkpoint has been written.
+    PreemptedError: this process or another had to stop, or one is lost; the
+      same call goes on.
   """
-  with store.locked(workdir), _stop_on_sigterm() as stop:
-    run = None
-    if (workdir / store.SWEEP).exists():
-      run = store.open_run(workdir)
-      require_same(sweep, run)
-      if run.members()["done"].all() and not _missing(sweep, run).size:
-        log.info("%s is complete: nothing to train", workdir)
-        return run
-    dataset = data.load(sweep.data)
-    engine = Engine.build(sweep, dataset)
-    if run is None:
-      engine = choose(engine, len(seed_rows(sweep)))
-      run = store.create(
-        workdir,
-        facts=facts(sweep, dataset, engine),
-        members=member_table(sweep),
-        dataset=dataset,
-      )
-      store.write_atomically(workdir / OVERVIEW, parameter_overview(engine))
-    else:
-      require_same_data(dataset, run)
-      engine = as_recorded(engine, run)
-    added = _missing(sweep, run)
-    if added.size:
-      log.info("%s grows by %d members", workdir, len(added))
-      run = run.grow(added, sweep=sweep.to_dict())
+  hosts = hosts or Hosts()
+  with _stop_on_sigterm(hosts) as stop, contextlib.ExitStack() as held:
+    # Until the run is planned, process 0 alone looks at the directory: others
+    # on a network file system would remember that there is nothing.
+    if hosts.by_first(lambda: _begin(sweep, workdir, held)):
+      log.info("%s is complete: nothing to train", workdir)
+      return store.open_run(workdir)
+    engine = hosts.together(lambda: Engine.build(sweep, data.load(sweep.data)))
+    dealt = hosts.by_first(lambda: _prepare(engine, workdir, hosts))
+    run = hosts.together(lambda: _open(engine, workdir, hosts))
+    engine = as_recorded(engine, run)
     begin = time.monotonic()
     try:
-      _train_chunks(engine, run, stop)
+      shares = read_shares(run, dealt[hosts.index])
+      _train_shares(engine, run, shares, hosts, stop)
+      _wait_for_all(hosts, stop)
     finally:
-      seconds = time.monotonic() - begin + run.facts.get("seconds", 0)
-      run = run.update_facts(
-        seconds=seconds, seconds_per_member=seconds / len(run.members())
-      )
-  if sweep.execution.keep_parameters:
-    table = layer_table(run)
-    store.write_atomically(workdir / LAYERS, table.to_csv(index=False))
+      if hosts.is_first:
+        seconds = time.monotonic() - begin + run.facts.get("seconds", 0)
+        run = run.update_facts(
+          seconds=seconds, seconds_per_member=seconds / len(run.members())
+        )
+    if hosts.is_first and sweep.execution.keep_parameters:
+      table = layer_table(run)
+      store.write_atomically(workdir / LAYERS, table.to_csv(index=False))
+  return run
+
+
+def _begin(sweep: Sweep, workdir: Path, held: contextlib.ExitStack) -> bool:
+  """Locks the directory; whether the run in it is complete."""
+  held.enter_context(store.locked(workdir))
+  if not (workdir / store.SWEEP).exists():
+    return False
+  run = store.open_run(workdir)
+  require_same(sweep, run)
+  return bool(run.members()["done"].all()) and not _missing(sweep, run).size
+
+
+def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
+  """Makes the run, or room in it; what each process is to train."""
+  sweep, dataset = engine.sweep, engine.dataset
+  if (workdir / store.SWEEP).exists():
+    run = store.open_run(workdir)
+    require_same_data(dataset, run)
+    engine = as_recorded(engine, run)
+  else:
+    rows = -(-len(seed_rows(sweep)) // hosts.count)
+    engine = choose(engine, rows)
+    run = store.create(
+      workdir,
+      facts=facts(sweep, dataset, engine, hosts.count),
+      members=member_table(sweep),
+      dataset=dataset,
+    )
+    store.write_atomically(workdir / OVERVIEW, parameter_overview(engine))
+  added = _missing(sweep, run)
+  if added.size:
+    log.info("%s grows by %d members", workdir, len(added))
+    run = run.grow(added, sweep=sweep.to_dict())
+  return deal(engine, run, hosts.count)
+
+
+def _open(engine: Engine, workdir: Path, hosts: Hosts) -> store.Run:
+  """The run, if this process has the config and data that process 0 has."""
+  run = store.open_run(workdir)
+  if not hosts.is_first:
+    require_same(engine.sweep, run)
+    require_same_data(engine.dataset, run)
   return run
 
 
@@ -106,127 +138,101 @@ def _missing(sweep: Sweep, run: store.Run) -> pd.DataFrame:
   return wanted[~pd.MultiIndex.from_frame(wanted[key]).isin(there)]
 
 
-def _train_chunks(
-  engine: Engine, run: store.Run, stop: Callable[[], bool]
+def _train_shares(
+  engine: Engine,
+  run: store.Run,
+  shares: list[Share],
+  hosts: Hosts,
+  stop: Callable[[], str],
 ) -> None:
   """Trains one chunk after the other; halves one that does not fit."""
-  planned = _planned_chunks(engine, run)
   rows = {row["seed"]: row for row in seed_rows(engine.sweep)}
 
-  def chunk_of(plan: dict[str, Any]) -> Chunk:
+  def chunk_of(plan: Plan) -> Chunk:
     purposes = ("seed_init", "seed_order", "seed_augment")
-    seeds = [[rows[seed][one] for one in purposes] for seed in plan["seeds"]]
+    seeds = [[rows[seed][one] for one in purposes] for seed in plan.seeds]
     return Chunk(
       engine=engine,
       seeds=np.array(seeds, np.uint32),
-      sparsities=tuple(plan["sparsities"]),
-      directory=run.path / CHECKPOINTS / plan["name"],
+      sparsities=plan.sparsities,
+      directory=run.path / CHECKPOINTS / plan.name,
     )
 
-  total = sum(chunk_of(plan).total_steps for plan in planned)
+  plans = [plan for share in shares for plan in share.plans]
+  # Process 0 shows its own progress; the others are about as far.
+  silent = None if hosts.is_first else True
   with (
-    tqdm(total=total, unit="step", disable=None) as bar,
-    contextlib.closing(Board(run.path)) as board,
+    tqdm(
+      total=sum(chunk_of(plan).total_steps for plan in plans),
+      unit="step",
+      disable=silent,
+    ) as bar,
+    contextlib.closing(Board(run.path, hosts.index)) as board,
   ):
-    while planned:
-      plan = planned[0]
-      chunk = chunk_of(plan)
-      recorder = Recorder(engine, run, chunk, plan["seeds"], board)
-      if recorder.is_done():
-        bar.update(chunk.total_steps)
-      else:
-        try:
-          chunk.train(recorder.hooks(stop), bar)
-        except jax.errors.JaxRuntimeError as error:
-          if "RESOURCE_EXHAUSTED" not in str(error) or len(plan["seeds"]) == 1:
-            raise
-          planned[:1] = _halves(plan)
-          _write_chunks(run, planned)
-          log.warning(
-            "%d seeds do not fit the memory; going on with %d at a time",
-            len(plan["seeds"]),
-            len(planned[0]["seeds"]),
-          )
-          continue
-      shutil.rmtree(chunk.directory, ignore_errors=True)
-      planned.pop(0)
+    for share in shares:
+      left = list(share.plans)
+      while left:
+        plan = left.pop(0)
+        chunk = chunk_of(plan)
+        recorder = Recorder(engine, run, chunk, plan.seeds, board, hosts.index)
+        if recorder.is_done():
+          bar.update(chunk.total_steps)
+        else:
+          try:
+            chunk.train(recorder.hooks(stop), bar)
+          except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error) or len(plan.seeds) == 1:
+              raise
+            halves = plan.halves()
+            share = share.without(plan, *halves)
+            share.write()
+            left[:0] = halves
+            log.warning(
+              "%d seeds do not fit the memory; going on with %d at a time",
+              len(plan.seeds),
+              len(halves[0].seeds),
+            )
+        shutil.rmtree(chunk.directory, ignore_errors=True)
 
 
-def _planned_chunks(engine: Engine, run: store.Run) -> list[dict[str, Any]]:
-  """The chunks still to do: planned once, and then kept by every resume."""
-  path = run.path / CHUNKS
-  planned = json.loads(path.read_text()) if path.exists() else []
-  members = run.members()
-  covered = {
-    (seed, level)
-    for plan in planned
-    for seed, level in itertools.product(plan["seeds"], plan["sparsities"])
-  }
-  # Seeds that lack the same levels can be trained together.
-  lacking: dict[tuple[float, ...], list[int]] = {}
-  for row in seed_rows(engine.sweep):
-    mine = members[members["seed"] == row["seed"]]
-    levels = tuple(
-      level
-      for level in mine.loc[~mine["done"], "sparsity"]
-      if (row["seed"], level) not in covered
+def _wait_for_all(hosts: Hosts, stop: Callable[[], str]) -> None:
+  """Waits until every process has trained what is its own.
+
+  Raises:
+    PreemptedError: one of them stopped early, or is lost.
+  """
+  there = hosts.meet(poll=stop)
+  missing = [index for index in range(hosts.count) if index not in there]
+  if missing:
+    reason = hosts.reason_to_stop(now=True)
+    lost = ", ".join(map(str, missing))
+    raise PreemptedError(
+      reason or f"of {hosts.count} processes these are lost: {lost}"
     )
-    if levels:
-      lacking.setdefault(levels, []).append(row["seed"])
-  added = [
-    plan
-    for levels, seeds in lacking.items()
-    for plan in _split(engine, seeds, levels)
-  ]
-  if added:
-    planned += added
-    _write_chunks(run, planned)
-    if len(added) > 1:
-      log.info("training in %d chunks", len(added))
-  return planned
-
-
-def _split(
-  engine: Engine, seeds: list[int], levels: tuple[float, ...]
-) -> Iterator[dict[str, Any]]:
-  """Chunks of as many seeds as are asked for, or fit the memory."""
-  size = chunk_rows(engine, len(seeds))
-  for first in range(0, len(seeds), size):
-    yield _plan(seeds[first : first + size], levels)
-
-
-def _plan(seeds: list[int], levels: tuple[float, ...]) -> dict[str, Any]:
-  """A chunk as it is recorded; its name is that of its checkpoints."""
-  code = hashlib.sha256(repr((seeds, levels)).encode()).hexdigest()[:12]
-  name = f"seed-{seeds[0]}-{code}"
-  return {"name": name, "seeds": seeds, "sparsities": levels}
-
-
-def _write_chunks(run: store.Run, planned: list[dict[str, Any]]) -> None:
-  store.write_atomically(run.path / CHUNKS, json.dumps(planned, indent=1))
-
-
-def _halves(plan: dict[str, Any]) -> list[dict[str, Any]]:
-  """A chunk in two."""
-  seeds = plan["seeds"]
-  middle = (len(seeds) + 1) // 2
-  parts = (seeds[:middle], seeds[middle:])
-  return [_plan(part, tuple(plan["sparsities"])) for part in parts]
 
 
 @contextlib.contextmanager
-def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
-  """Gives a function that tells whether SIGTERM came in the meantime."""
+def _stop_on_sigterm(hosts: Hosts) -> Iterator[Callable[[], str]]:
+  """Gives a function that tells why to stop, "" for going on.
+
+  SIGTERM that comes to one process stops all of them.
+  """
   asked: list[int] = []
+
+  def stop() -> str:
+    if asked:
+      hosts.stop_all("stopped by SIGTERM")
+    return hosts.reason_to_stop()
+
   try:
     before = signal.signal(
       signal.SIGTERM, lambda number, _: asked.append(number)
     )
   except ValueError:
     # Only the main thread may set handlers; elsewhere nobody asks.
-    yield lambda: False
+    yield hosts.reason_to_stop
     return
   try:
-    yield lambda: bool(asked)
+    yield stop
   finally:
     signal.signal(signal.SIGTERM, before)

@@ -160,11 +160,11 @@ def test_an_interrupted_run_goes_on_with_the_same_bits(
   log = store.Run.log
   calls = []
 
-  def stop_at_three(run, records):
+  def stop_at_three(run, records, writer):
     calls.append(1)
     if len(calls) == 3:
       raise KeyboardInterrupt
-    log(run, records)
+    log(run, records, writer)
 
   monkeypatch.setattr(store.Run, "log", stop_at_three)
   with pytest.raises(KeyboardInterrupt):

@@ -38,7 +38,11 @@ TINY = Sweep(
   train=Train(epochs=3, batch=32, flip=False, crop=0),
   pruning=Pruning(start=1, every=1, end=3),
   execution=Execution(
-    devices=1, chunk=1, checkpoint_minutes=0, steps_per_dispatch=4
+    devices=1,
+    mode="map",
+    chunk=1,
+    checkpoint_minutes=0,
+    steps_per_dispatch=4,
   ),
 )
 ROOT = Path(__file__).parents[2]

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from prunebias_jax.models.conv import Conv, max_pool
+from prunebias_jax.models.norm import BatchNorm
 
 
 class CNN(nn.Module):
@@ -31,7 +32,7 @@ class CNN(nn.Module):
     x = images
     for index, factor in enumerate((1, 2, 4)):
       x = conv(factor * self.width, (3, 3), name=f"conv{index}")(x)
-      x = nn.BatchNorm(
+      x = BatchNorm(
         use_running_average=not train, momentum=0.9, name=f"norm{index}"
       )(x)
       x = max_pool(nn.relu(x))

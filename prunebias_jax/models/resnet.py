@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 
 from prunebias_jax.models.conv import Conv
+from prunebias_jax.models.norm import BatchNorm
 
 STEMS = ("small", "large")
 FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -36,7 +37,7 @@ class Block(nn.Module):
       Conv, self.features, kernel_init=FAN_OUT, lowering=self.lowering
     )
     norm = functools.partial(
-      nn.BatchNorm, use_running_average=not train, momentum=0.9
+      BatchNorm, use_running_average=not train, momentum=0.9
     )
     strides = (self.stride, self.stride)
     pad = ((1, 1), (1, 1))
@@ -79,7 +80,7 @@ class ResNet(nn.Module):
       x = conv((7, 7), (2, 2), padding=pad, name="stem")(images)
     else:
       x = conv((3, 3), padding=((1, 1), (1, 1)), name="stem")(images)
-    x = nn.BatchNorm(
+    x = BatchNorm(
       use_running_average=not train, momentum=0.9, name="stem_norm"
     )(x)
     x = nn.relu(x)

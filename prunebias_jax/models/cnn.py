@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from prunebias_jax.models.conv import Conv, max_pool
+from prunebias_jax.models.norm import BatchNorm
 
 
 class CNN(nn.Module):
@@ -33,7 +34,7 @@ class CNN(nn.Module):
     """Logits [batch, output] of images [batch, y, x, channel]."""
     conv = functools.partial(Conv, lowering=self.lowering, dtype=self.dtype)
     norm = functools.partial(
-      nn.BatchNorm,
+      BatchNorm,
       use_running_average=not train,
       momentum=0.9,
       dtype=self.dtype,

@@ -78,12 +78,17 @@ def _canonical_backward(
 ) -> tuple[jax.Array, jax.Array]:
   images, kernel = saved
   if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
-    pullback = jax.vjp(lambda x, w: _pointwise(x, w, stride), images, kernel)[1]
-    return pullback(gradient)
-  return (
-    _input_gradient(images.shape, kernel, stride, padding, gradient),
-    _kernel_gradient(images, kernel.shape, stride, padding, gradient),
+    pullback = jax.vjp(lambda x: _pointwise(x, kernel, stride), images)[1]
+    (images_gradient,) = pullback(gradient)
+    images, stride = images[:, ::stride, ::stride], 1
+  else:
+    images_gradient = _input_gradient(
+      images.shape, kernel, stride, padding, gradient
+    )
+  kernel_gradient = _kernel_gradient(
+    images, kernel.shape, stride, padding, gradient
   )
+  return images_gradient, kernel_gradient
 
 
 canonical.defvjp(_canonical_forward, _canonical_backward)
@@ -162,16 +167,17 @@ def _kernel_gradient(
   block = next(n for n in range(BLOCK, 0, -1) if len(images) % n == 0)
   of_block = _by_copies if separable else _by_convolution
 
-  def add_block(
-    total: jax.Array, pair: tuple[jax.Array, jax.Array]
-  ) -> tuple[jax.Array, None]:
-    return total + of_block(pair[0], shape, stride, padding, pair[1]), None
-
-  def blocked(x: jax.Array) -> jax.Array:
-    return x.reshape(-1, block, *x.shape[1:])
+  def add_block(index: jax.Array, total: jax.Array) -> jax.Array:
+    # Slices, not a reshaped scan: XLA would compute what made the images once
+    # more, in the other shape.
+    ours, theirs = (
+      lax.dynamic_slice_in_dim(x, index * block, block)
+      for x in (images, gradient)
+    )
+    return total + of_block(ours, shape, stride, padding, theirs)
 
   zero = jnp.zeros(tuple(shape), jnp.float32)
-  total, _ = lax.scan(add_block, zero, (blocked(images), blocked(gradient)))
+  total = lax.fori_loop(0, len(images) // block, add_block, zero)
   return total.astype(gradient.dtype)
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from prunebias_jax.models.conv import Conv
+from prunebias_jax.models.norm import BatchNorm
 
 STEMS = ("small", "large")
 FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -44,7 +45,7 @@ class Block(nn.Module):
       dtype=self.dtype,
     )
     norm = functools.partial(
-      nn.BatchNorm,
+      BatchNorm,
       use_running_average=not train,
       momentum=0.9,
       dtype=self.dtype,
@@ -96,7 +97,7 @@ class ResNet(nn.Module):
       x = conv((7, 7), (2, 2), padding=pad, name="stem")(images)
     else:
       x = conv((3, 3), padding=((1, 1), (1, 1)), name="stem")(images)
-    x = nn.BatchNorm(
+    x = BatchNorm(
       use_running_average=not train,
       momentum=0.9,
       dtype=self.dtype,

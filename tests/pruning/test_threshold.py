@@ -79,3 +79,13 @@ def test_counts_may_differ_between_vmapped_members(count):
   for member, number in enumerate((count, 77)):
     expected = by_sorting([scores[member]], [alive[member]], number)
     np.testing.assert_array_equal(both[member], expected)
+
+
+@pytest.mark.parametrize("count", [2047, 2048, 2049, 2999, 3000, 4100, 9000])
+def test_ties_over_several_rows_and_arrays(count):
+  scores = [np.full((30, 100), 0.5, "f4"), np.full(6000, -0.5, "f4")]
+  scores[1][:50] = 0.25
+  alive = [np.ones(x.shape, bool) for x in scores]
+  kept = prune(scores, alive, jnp.int32(count))
+  found = np.concatenate([np.asarray(x).ravel() for x in kept])
+  np.testing.assert_array_equal(found, by_sorting(scores, alive, count))

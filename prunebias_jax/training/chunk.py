@@ -86,7 +86,13 @@ class Chunk:
   @functools.cached_property
   def segments(self) -> tuple[Segment, ...]:
     """The plan of these levels."""
-    sweep = dataclasses.replace(self.engine.sweep, sparsities=self.sparsities)
+    sweep = self.engine.sweep
+    # Levels that are added later come without the dense one; where parents come
+    # from does not change the plan.
+    pruning = dataclasses.replace(sweep.pruning, shared_dense_parent=False)
+    sweep = dataclasses.replace(
+      sweep, sparsities=self.sparsities, pruning=pruning
+    )
     return make_plan(sweep, self.engine.prunable)
 
   def steps(self, place: int) -> int:

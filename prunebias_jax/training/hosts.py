@@ -5,9 +5,8 @@ alone. They only find each other, wait for each other and exchange a few words,
 through the coordination service of `jax.distributed`.
 
 The service is used without `jax.distributed.initialize`, which would also join
-the devices of all processes into one system: nothing here needs that, programs
-would be compiled together, and orbax (0.12) would save for all processes at
-once or not at all.
+the devices of all processes into one system. Nothing here needs that, and orbax
+(0.12) then saves for all processes together: one of them alone cannot.
 """
 
 from collections.abc import Callable, Iterator

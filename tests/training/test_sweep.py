@@ -645,6 +645,29 @@ def test_a_run_grows_by_seeds_and_levels(regime, tmp_path, monkeypatch):
     training.train(small, tmp_path / "grown")
 
 
+@pytest.mark.slow
+def test_a_new_level_starts_from_the_stored_shared_parent(tmp_path):
+  whole = TINY.override(
+    {
+      **PHASES,
+      "pruning.regime": "one-shot",
+      "pruning.shared_dense_parent": True,
+      "sparsities": [0.0, 0.9],
+    }
+  )
+  expected = training.train(whole, tmp_path / "whole")
+  training.train(whole.override({"sparsities": [0.0]}), tmp_path / "grown")
+  grown = training.train(whole, tmp_path / "grown")
+  assert grown.members()["sparsity"].tolist() == [0.0, 0.0, 0.9, 0.9]
+  for place, index in enumerate([0, 2, 1, 3]):
+    np.testing.assert_array_equal(
+      grown.logits_of(place, "test"), expected.logits_of(index, "test")
+    )
+  # The dense phase was not trained again.
+  new = grown.metrics().query("sparsity == 0.9")
+  assert new["epoch"].min() == whole.train.epochs + 1
+
+
 def test_a_kill_inside_growth_loses_nothing(finished, tmp_path, monkeypatch):
   """Stopped just before and just after the new index counts."""
   grown = TINY.override({"seeds": [0, 7, 9]})

@@ -276,6 +276,12 @@ def choose_devices(execution: Execution) -> Sequence[jax.Device]:
       "from Python set jax_num_cpu_devices before the first computation",
       cores,
     )
+  if found[0].platform == "cpu" and (execution.devices or 0) > cores:
+    log.warning(
+      "%d CPU devices share %d cores: more devices than cores gain nothing",
+      execution.devices,
+      cores,
+    )
   return found[: execution.devices]
 
 

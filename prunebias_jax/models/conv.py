@@ -12,7 +12,8 @@ forward convolution of that layout, the gradient of the kernel as forward
 convolutions of a few images that stay in the cache. That library call spends
 most of a narrow convolution (up to `NARROW` channels) on gathering patches, so
 there `canonical` computes neighbouring pixels as one, and the gradient of the
-kernel as a matrix product over shifted copies.
+kernel as a matrix product over shifted copies. In wide layers multiplications
+cost most, and `winograd` saves half of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ import flax.linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+
+from prunebias_jax.models import winograd
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
@@ -58,7 +61,7 @@ def canonical(
   """`plain`, with gradients that stay fast inside a loop on the CPU."""
   if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
     return _pointwise(images, kernel, stride)
-  return _several_pixels(images, kernel, stride, padding)
+  return _forward(images, kernel, stride, padding)
 
 
 def _canonical_forward(
@@ -96,16 +99,19 @@ def _pointwise(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   return images[:, ::stride, ::stride] @ kernel[0, 0]
 
 
-def _several_pixels(
+def _forward(
   images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
 ) -> jax.Array:
-  """`plain`; in narrow layers with several pixels of a row as one.
+  """`plain`, faster in layers of stride 1 that are narrow or wide.
 
-  n neighbouring outputs are n times the features of one place, with a kernel
-  that is n - 1 columns wider and zero where an output does not look. That
-  multiplies by some zeros and gathers a patch once where it was n times.
+  Narrow ones compute several pixels of a row as one: n neighbouring outputs
+  are n times the features of one place, with a kernel that is n - 1 columns
+  wider and zero where an output does not look. That multiplies by some zeros
+  and gathers a patch once where it was n times.
   """
   columns, channels, features = kernel.shape[1:]
+  if winograd.suits(images, kernel, stride):
+    return winograd.convolve(images, kernel, padding)
   left, right = padding[1]
   width = images.shape[2] + left + right - columns + 1
   pixels = 4 if channels < 8 else 2
@@ -140,7 +146,7 @@ def _input_gradient(
     sides.append((low, size + taps - 1 - low - dilated))
   turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
   if stride == 1:
-    return _several_pixels(gradient, turned, 1, (sides[0], sides[1]))
+    return _forward(gradient, turned, 1, (sides[0], sides[1]))
   return lax.conv_general_dilated(
     gradient,
     turned,

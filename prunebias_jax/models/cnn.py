@@ -5,8 +5,9 @@ import functools
 import flax.linen as nn
 import jax
 
-from prunebias_jax.models.conv import Conv, max_pool
+from prunebias_jax.models.conv import Conv
 from prunebias_jax.models.norm import BatchNorm
+from prunebias_jax.models.pool import max_pool
 
 
 class CNN(nn.Module):

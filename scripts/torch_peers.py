@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from prunebias_jax.config import Train
+
 MOMENTUM, RATE = 0.9, 0.01
 
 
@@ -115,7 +117,7 @@ def make_side(
   )
 
   def turn() -> None:
-    step(batch, case.steps, case.training.weight_decay)
+    step(batch, case.steps, Train().weight_decay)
     if device == "cuda":
       torch.cuda.synchronize()
 

@@ -12,7 +12,8 @@ forward convolution of that layout, the gradient of the kernel as forward
 convolutions of a few images that stay in the cache. That library call spends
 most of a narrow convolution (up to `NARROW` channels) on gathering patches, so
 there `canonical` computes neighbouring pixels as one, and the gradient of the
-kernel as a matrix product over shifted copies.
+kernel as a matrix product over shifted copies. In wide layers multiplications
+cost most, and `winograd` saves half of them.
 
 `matmul` is for members that are computed together: a convolution with a kernel
 for each of them is a grouped convolution, a matrix product a batched one.
@@ -26,6 +27,8 @@ import flax.linen as nn
 import jax
 from jax import lax
 import jax.numpy as jnp
+
+from prunebias_jax.models import winograd
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
@@ -61,7 +64,7 @@ def canonical(
   """`plain`, with gradients that stay fast inside a loop on the CPU."""
   if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
     return _pointwise(images, kernel, stride)
-  return _several_pixels(images, kernel, stride, padding)
+  return _forward(images, kernel, stride, padding)
 
 
 def _canonical_forward(
@@ -99,16 +102,19 @@ def _pointwise(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   return images[:, ::stride, ::stride] @ kernel[0, 0]
 
 
-def _several_pixels(
+def _forward(
   images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
 ) -> jax.Array:
-  """`plain`; in narrow layers with several pixels of a row as one.
+  """`plain`, faster in layers of stride 1 that are narrow or wide.
 
-  n neighbouring outputs are n times the features of one place, with a kernel
-  that is n - 1 columns wider and zero where an output does not look. That
-  multiplies by some zeros and gathers a patch once where it was n times.
+  Narrow ones compute several pixels of a row as one: n neighbouring outputs
+  are n times the features of one place, with a kernel that is n - 1 columns
+  wider and zero where an output does not look. That multiplies by some zeros
+  and gathers a patch once where it was n times.
   """
   columns, channels, features = kernel.shape[1:]
+  if winograd.suits(images, kernel, stride):
+    return winograd.convolve(images, kernel, padding)
   left, right = padding[1]
   width = images.shape[2] + left + right - columns + 1
   pixels = 4 if channels < 8 else 2
@@ -143,7 +149,7 @@ def _input_gradient(
     sides.append((low, size + taps - 1 - low - dilated))
   turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
   if stride == 1:
-    return _several_pixels(gradient, turned, 1, (sides[0], sides[1]))
+    return _forward(gradient, turned, 1, (sides[0], sides[1]))
   return lax.conv_general_dilated(
     gradient,
     turned,
@@ -327,57 +333,3 @@ def _as_flax_asks(
   (top, bottom), (left, right) = padding
   pads = ((int(top), int(bottom)), (int(left), int(right)))
   return convolve(images, kernel, int(strides[0]), pads)
-
-
-@jax.custom_vjp
-def max_pool(images: jax.Array) -> jax.Array:
-  """Maximum over 2 x 2 windows, stride 2: [batch, y / 2, x / 2, channel].
-
-  Two pairwise maxima are several times faster on the CPU than a window
-  reduction, forward and backward. An odd last row or column is left out.
-  """
-  count, height, width, channels = images.shape
-  images = images[:, : height // 2 * 2, : width // 2 * 2]
-  images = images.reshape(count, height // 2, 2, width // 2, 2, channels)
-  rows = jnp.maximum(images[:, :, 0], images[:, :, 1])
-  return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
-
-
-def _max_pool_forward(
-  images: jax.Array,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-  pooled = max_pool(images)
-  return pooled, (images, pooled)
-
-
-def _max_pool_backward(
-  saved: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array]:
-  """Every maximum of a window gets the gradient, tied ones too.
-
-  Ties of a positive maximum have measure zero, and at zero the rectifier
-  before the pooling stops the gradient.
-  """
-  images, pooled = saved
-  count, height, width, channels = images.shape
-
-  def spread(x: jax.Array) -> jax.Array:
-    rows, columns = x.shape[1:3]
-    shape = (count, rows, 2, columns, 2, channels)
-    wide = jnp.broadcast_to(x[:, :, None, :, None], shape)
-    wide = wide.reshape(count, 2 * rows, 2 * columns, channels)
-    odd = (height - 2 * rows, width - 2 * columns)
-    if not any(odd):
-      return wide
-    # A value that no image holds keeps the left-out edge without gradient.
-    return jnp.pad(
-      wide,
-      ((0, 0), (0, odd[0]), (0, odd[1]), (0, 0)),
-      constant_values=jnp.nan,
-    )
-
-  kept = jnp.where(images == spread(pooled), spread(gradient), 0)
-  return (kept.astype(gradient.dtype),)
-
-
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)

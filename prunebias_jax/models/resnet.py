@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from prunebias_jax.models.conv import Conv
 from prunebias_jax.models.norm import BatchNorm
+from prunebias_jax.models.pool import overlapping_max_pool
 
 STEMS = ("small", "large")
 FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -105,7 +106,7 @@ class ResNet(nn.Module):
     )(x)
     x = nn.relu(x)
     if self.stem == "large":
-      x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+      x = overlapping_max_pool(x)
     for stage, blocks in enumerate(self.stages):
       for block in range(blocks):
         stride = 2 if stage and not block else 1

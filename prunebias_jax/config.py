@@ -194,6 +194,11 @@ class Pruning(Part):
     low=0,
     below=1,
   )
+  exclude: tuple[str, ...] = setting(
+    (),
+    help="layers that are never pruned nor counted: patterns over the paths "
+    "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
+  )
 
   def check(self) -> None:
     """Refuses a schedule that ends before it begins."""

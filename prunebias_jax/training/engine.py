@@ -135,7 +135,7 @@ class Engine:
   @property
   def prunable(self) -> int:
     """Number of prunable weights of one member."""
-    return count_prunable(self.shapes.params)
+    return count_prunable(self.shapes.params, self.sweep.pruning)
 
   def steps_per_epoch(self, phase: Phase) -> int:
     """Whole batches in the training split."""
@@ -154,6 +154,7 @@ class Engine:
       task=self.dataset.task,
       steps_per_epoch=self.steps_per_epoch(phase),
       first_step=self.first_step(phase),
+      pruning=self.sweep.pruning,
     )
 
   def population(

@@ -194,6 +194,13 @@ class Pruning(Part):
     low=0,
     below=1,
   )
+  allocation: str = setting(
+    "global",
+    help="how the sparsity is spread over layers: global (all layers are "
+    "compared with each other), uniform (the same share of every layer) or "
+    "erk (Erdos-Renyi-kernel: small layers stay denser)",
+    choices=lambda: ("global", "uniform", "erk"),
+  )
   exclude: tuple[str, ...] = setting(
     (),
     help="layers that are never pruned nor counted: patterns over the paths "

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from prunebias_jax.config import Pruning
 from prunebias_jax.errors import InputError
-from prunebias_jax.pruning.threshold import prune_smallest
 
 Params = Mapping[str, Any]
 Masks = dict[str, jax.Array]
@@ -78,17 +77,3 @@ def apply_masks(params: Params, masks: Masks) -> Params:
   for path, mask in masks.items():
     flat[path] = jnp.where(mask, flat[path], 0)
   return traverse_util.unflatten_dict(flat, sep="/")
-
-
-def global_magnitude(params: Params, masks: Masks, count: jax.Array) -> Masks:
-  """Prunes the smallest magnitudes over all layers together.
-
-  Args:
-    params: the model's parameters.
-    masks: the present masks; the new ones are nested in them.
-    count: int32 [], number of zeros in the end.
-  """
-  flat = traverse_util.flatten_dict(params, sep="/")
-  weights = [flat[path] for path in masks]
-  kept = prune_smallest(weights, [*masks.values()], count)
-  return dict(zip(masks, kept, strict=True))

@@ -18,6 +18,7 @@ from prunebias_jax.config import Pruning, Train
 from prunebias_jax.data.augment import normalise
 from prunebias_jax.data.dataset import Task
 from prunebias_jax.pruning import masks as masking
+from prunebias_jax.pruning.structure import update_masks
 from prunebias_jax.training.randomness import Purpose, purpose_key
 
 
@@ -237,14 +238,16 @@ def restart(recipe: Recipe, member: Member) -> Member:
   return member._replace(momenta=recipe.optimizer.init(member.params))
 
 
-def prune(member: Member, count: jax.Array) -> Member:
-  """Updates the masks by global magnitude.
+def prune(recipe: Recipe, member: Member, counts: jax.Array) -> Member:
+  """Updates the masks by magnitude.
 
   Args:
+    recipe: says what is pruned and how.
     member: the state before.
-    count: int32 [], how many weights are zero afterwards.
+    counts: int32 [pool], how many units of each pool are pruned afterwards.
   """
-  masks = masking.global_magnitude(member.params, member.masks, count)
+  scores = masking.prunable(member.params, recipe.pruning)
+  masks = update_masks(recipe.pruning, scores, member.masks, counts)
   return member._replace(
     params=masking.apply_masks(member.params, masks), masks=masks
   )

@@ -12,9 +12,9 @@ from prunebias_jax.pruning.masks import (
   apply_masks,
   count_prunable,
   full_masks,
-  global_magnitude,
   prunable,
 )
+from prunebias_jax.pruning.structure import update_masks
 
 
 def shapes_of(name):
@@ -73,7 +73,9 @@ def test_excluded_weights_are_never_pruned():
   }
   params["second"]["kernel"] *= 1e-3
   masks = full_masks(params, Pruning(exclude=("second/*",)))
-  masks = global_magnitude(params, masks, jnp.int32(31))
+  masks = update_masks(
+    Pruning(), prunable(params), masks, jnp.array([31], jnp.int32)
+  )
   assert set(masks) == {"first/kernel", "third/kernel"}
   assert sum(int((~mask).sum()) for mask in masks.values()) == 31
   kept = apply_masks(params, masks)

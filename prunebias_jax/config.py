@@ -194,6 +194,18 @@ class Pruning(Part):
     low=0,
     below=1,
   )
+  allocation: str = setting(
+    "global",
+    help="how the sparsity is spread over layers: global (all layers are "
+    "compared with each other), uniform (the same share of every layer) or "
+    "erk (Erdos-Renyi-kernel: small layers stay denser)",
+    choices=lambda: ("global", "uniform", "erk"),
+  )
+  exclude: tuple[str, ...] = setting(
+    (),
+    help="layers that are never pruned nor counted: patterns over the paths "
+    "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
+  )
 
   def check(self) -> None:
     """Refuses a schedule that ends before it begins."""

@@ -70,13 +70,13 @@ class Data(Part):
     32, help="height and width of the images", unit="px", low=8
   )
   train: int = setting(
-    8000, help="training examples; 0 takes the data set's own number", low=0
+    0, help="training examples; 0 takes the data set's own number", low=0
   )
   valid: int = setting(
-    2000, help="validation examples; 0 takes the data set's own number", low=0
+    0, help="validation examples; 0 takes the data set's own number", low=0
   )
   test: int = setting(
-    2000, help="test examples; 0 takes the data set's own number", low=0
+    0, help="test examples; 0 takes the data set's own number", low=0
   )
   seed: int = setting(
     0, help="seed of a synthetic data set and of splits drawn here", low=0
@@ -85,6 +85,11 @@ class Data(Part):
     (),
     help="identity attributes that define groups; empty takes the data "
     "set's own",
+  )
+  labels: tuple[str, ...] = setting(
+    (),
+    help="attributes to predict, one or more; empty takes all that the data "
+    "set has",
   )
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")

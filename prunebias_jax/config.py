@@ -62,10 +62,37 @@ class Digits(Part):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Table(Part):
+  """Columns of a table of examples (data.name = table)."""
+
+  file: str = setting(
+    "",
+    help="CSV file, or Parquet (*.parquet); a relative path begins at "
+    "data.root",
+  )
+  id: str = setting("id", help="column of ids, all distinct")
+  path: str = setting(
+    "path", help="column of pictures' files; relative paths begin at data.root"
+  )
+  split: str = setting(
+    "split", help="column that says train, valid or test of every example"
+  )
+  labels: tuple[str, ...] = setting(
+    (), help="columns of 0 and 1: the attributes to predict"
+  )
+  classes: str = setting(
+    "", help="column of exclusive classes to predict, in place of labels"
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Data(Part):
   """Which images, how many and at what size."""
 
-  name: str = setting("faces", help="data set: faces or digits")
+  name: str = setting("faces", help="data set: digits, faces or table")
+  root: str = setting(
+    "", help="folder of the data set's files (table: of its pictures)"
+  )
   size: int = setting(
     32, help="height and width of the images", unit="px", low=8
   )
@@ -84,7 +111,7 @@ class Data(Part):
   identities: tuple[str, ...] = setting(
     (),
     help="identity attributes that define groups; empty takes the data "
-    "set's own",
+    "set's own (table: columns, none by default)",
   )
   labels: tuple[str, ...] = setting(
     (),
@@ -93,6 +120,7 @@ class Data(Part):
   )
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")
+  table: Table = part(Table, help="columns of table")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

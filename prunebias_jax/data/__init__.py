@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from prunebias_jax.config import Data
-from prunebias_jax.data import digits, faces
+from prunebias_jax.data import digits, faces, table
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.data.views import viewed
 from prunebias_jax.errors import InputError, choose
@@ -17,6 +17,7 @@ ARRAYS = "arrays"
 LOADERS: dict[str, Callable[[Data], Dataset]] = {
   "digits": digits.load,
   "faces": faces.load,
+  "table": table.load,
 }
 
 

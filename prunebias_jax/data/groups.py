@@ -33,7 +33,8 @@ def identity_columns(
     values = pd.Series(np.asarray(column))
     what = f"{where}: identity {name!r}"
     refuse_missing(values, what)
-    groups = sorted(values.unique().tolist())
+    groups = values.unique().tolist()
+    groups.sort(key=lambda one: (isinstance(one, str), one))
     if len(groups) < 2:
       raise InputError(
         f"{what} is {_text(groups[0])} in every example; accepted: two or "
@@ -59,10 +60,12 @@ def binary_column(column: Any, what: str) -> np.ndarray:
   """
   values = pd.Series(np.asarray(column))
   refuse_missing(values, what)
-  wrong = values[~values.isin((0, 1))]
+  # One word in it makes all of a CSV's column text.
+  numbers = pd.to_numeric(values, errors="coerce").astype(float)
+  wrong = values[~numbers.isin((0, 1))]
   if len(wrong):
-    raise InputError(f"{what} holds {wrong.iloc[0]!r}; accepted: 0 and 1")
-  return values.to_numpy().astype(np.uint8)
+    raise InputError(f"{what} holds {str(wrong.iloc[0])!r}; accepted: 0 and 1")
+  return numbers.to_numpy().astype(np.uint8)
 
 
 def refuse_missing(values: pd.Series, what: str) -> None:

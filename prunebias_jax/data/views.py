@@ -1,11 +1,11 @@
-"""The view of a data set that a config asks for."""
+"""The view of a data set that a config asks for: examples, attributes."""
 
 import dataclasses
 
 import numpy as np
 
 from prunebias_jax.config import Data
-from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.errors import InputError, choose
 
 
@@ -50,3 +50,25 @@ def with_labels(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
       for split, part in dataset.splits.items()
     },
   )
+
+
+def chosen(count: int, split: str, config: Data) -> np.ndarray:
+  """Which examples of a split are taken, in their order.
+
+  Args:
+    count: how many there are.
+    split: its name; `config` says how many of it are asked for (0 takes all),
+      drawn without replacement from (config.seed, split).
+
+  Raises:
+    InputError: more than there are.
+  """
+  asked = getattr(config, split) or count
+  if asked > count:
+    raise InputError(
+      f"data.{split} is {asked}; accepted: up to {count}, or 0 for all"
+    )
+  if asked == count:
+    return np.arange(count)
+  rng = np.random.default_rng([config.seed, SPLITS.index(split)])
+  return np.sort(rng.choice(count, asked, replace=False))

@@ -86,12 +86,41 @@ class Table(Part):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Tfds(Part):
+  """Features of a tensorflow-datasets data set (data.name = tfds:NAME)."""
+
+  image: str = setting("image", help="feature that is the picture")
+  label: str = setting(
+    "label", help="feature that is the class; unused where attributes are given"
+  )
+  attributes: tuple[str, ...] = setting(
+    (),
+    help="features of 0 and 1 to predict (multi-label), nested ones as "
+    "attributes/Male",
+  )
+  id: str = setting(
+    "", help="feature that is the id; empty numbers the records of each split"
+  )
+  train: str = setting("train", help="split to train on")
+  valid: str = setting(
+    "validation",
+    help="validation split; where there is none, data.valid examples of the "
+    "training split are it (0: a tenth)",
+  )
+  test: str = setting("test", help="test split")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Data(Part):
   """Which images, how many and at what size."""
 
-  name: str = setting("faces", help="data set: digits, faces or table")
+  name: str = setting(
+    "faces", help="data set: digits, faces, table or tfds:NAME"
+  )
   root: str = setting(
-    "", help="folder of the data set's files (table: of its pictures)"
+    "",
+    help="folder of the data set's files (table: of its pictures; tfds: "
+    "data_dir)",
   )
   size: int = setting(
     32, help="height and width of the images", unit="px", low=8
@@ -111,7 +140,7 @@ class Data(Part):
   identities: tuple[str, ...] = setting(
     (),
     help="identity attributes that define groups; empty takes the data "
-    "set's own (table: columns, none by default)",
+    "set's own (table: columns, tfds: features, none by default)",
   )
   labels: tuple[str, ...] = setting(
     (),
@@ -121,6 +150,7 @@ class Data(Part):
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")
   table: Table = part(Table, help="columns of table")
+  tfds: Tfds = part(Tfds, help="features of tfds:NAME")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from prunebias_jax.config import Data
-from prunebias_jax.data import digits, faces, table
+from prunebias_jax.data import digits, faces, table, tfds
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.data.views import viewed
 from prunebias_jax.errors import InputError, choose
@@ -18,6 +18,7 @@ LOADERS: dict[str, Callable[[Data], Dataset]] = {
   "digits": digits.load,
   "faces": faces.load,
   "table": table.load,
+  "tfds:NAME": tfds.load,
 }
 
 
@@ -32,5 +33,8 @@ def load(config: Data) -> Dataset:
       f"data.name is {ARRAYS!r}: this data set was handed over in Python; "
       "accepted: the same call, training.sweep.train(..., dataset=...)"
     )
-  choose(config.name, LOADERS, "data set")
-  return viewed(LOADERS[config.name](config), config)
+  name = config.name
+  if name.startswith(tfds.PREFIX):
+    name = "tfds:NAME"
+  choose(name, LOADERS, "data set")
+  return viewed(LOADERS[name](config), config)

@@ -89,7 +89,7 @@ class Dataset:
   def from_arrays(
     cls,
     *,
-    images: np.ndarray,
+    images: np.ndarray | Mapping[str, np.ndarray],
     labels: np.ndarray,
     splits: Sequence[str] | np.ndarray,
     names: Sequence[str],
@@ -100,7 +100,8 @@ class Dataset:
     """Makes a data set of arrays over all examples, in any order.
 
     Args:
-      images: uint8 [example, y, x, channel], or [example, y, x] for gray ones.
+      images: uint8 [example, y, x, channel], or [example, y, x] for gray ones;
+        or those of each split by its name, in the order of its examples.
       labels: [example, attribute] in {0, 1} for a multi-label task, or
         [example] whole numbers, the classes, for a multi-class one.
       splits: [example], each "train", "valid" or "test".
@@ -115,48 +116,51 @@ class Dataset:
         an identity with empty cells or a single value.
     """
     where = f"data set {name}"
-    images, labels = np.asarray(images), np.asarray(labels)
-    images = images[..., None] if images.ndim == 3 else images
+    labels, splits = np.asarray(labels), np.asarray(splits)
     if labels.ndim not in (1, 2) or labels.dtype.kind not in "biu":
       raise InputError(
         f"{where}: labels are {labels.dtype} {labels.shape}, not integers "
         "[example, attribute] or [example]"
       )
+    multilabel = labels.ndim == 2
+    # As they are, before a type could wrap them round.
+    _check_range(where, labels, 1 if multilabel else len(names) - 1)
     groups = identity_columns(identities or {}, where)
-    count = len(images)
-    texts = np.arange(count) if ids is None else np.asarray(ids)
-    columns = {"labels": labels, "splits": np.asarray(splits), "ids": texts}
-    for what, column in {**columns, **groups}.items():
+    count = len(splits) if isinstance(images, Mapping) else len(images)
+    ids = np.arange(count) if ids is None else np.asarray(ids)
+    columns = {"labels": labels, "splits": splits, "ids": ids, **groups}
+    for what, column in columns.items():
       if len(column) != count:
         raise InputError(
           f"{where}: {what} are {len(column)} for {count} images"
         )
-    # Values are checked as they are, before a type could wrap them round.
-    highest = 1 if labels.ndim == 2 else len(names) - 1
-    _check_range(where, labels, highest)
-    stacked = np.stack([*groups.values()], 1) if groups else None
-    unknown = set(columns["splits"].tolist()) - set(SPLITS)
+    unknown = set(splits.tolist()) - set(SPLITS)
     if unknown:
       raise InputError(
         f"{where}: unknown split {min(map(str, unknown))!r}; accepted: "
         f"{', '.join(SPLITS)}"
       )
-    parts = {one: np.flatnonzero(columns["splits"] == one) for one in SPLITS}
+    labels = labels.astype(np.uint8 if multilabel else np.int32)
+    none = np.zeros((count, 0), np.uint8)
+    grouped = np.column_stack([none, *groups.values()])
+    parts = {one: np.flatnonzero(splits == one) for one in SPLITS}
+    if not isinstance(images, Mapping):
+      images = {one: np.asarray(images)[rows] for one, rows in parts.items()}
     return cls(
       name=name,
-      task="multilabel" if labels.ndim == 2 else "multiclass",
+      task="multilabel" if multilabel else "multiclass",
       names=tuple(map(str, names)),
       identity_names=tuple(groups),
       splits={
-        split: Split(
-          images=images[index],
-          labels=labels[index].astype(np.uint8 if labels.ndim == 2 else "i4"),
-          identities=np.zeros((len(index), 0), np.uint8)
-          if stacked is None
-          else stacked[index],
-          ids=texts[index].astype(str),
+        one: Split(
+          images=images[one][..., None]
+          if images[one].ndim == 3
+          else images[one],
+          labels=labels[rows],
+          identities=grouped[rows],
+          ids=ids[rows].astype(str),
         )
-        for split, index in parts.items()
+        for one, rows in parts.items()
       },
     )
 

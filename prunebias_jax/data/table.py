@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.config import Data
-from prunebias_jax.data.dataset import SPLITS, Dataset, Split, Task
+from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.data.groups import (
   binary_column,
   identity_columns,
@@ -35,35 +35,28 @@ def load(config: Data) -> Dataset:
   """
   file = _file(config)
   table = _read(file, config)
-  identities = identity_columns(
-    {name: table[name] for name in config.identities}, str(file)
-  )
-  task, names, labels = _labels(table, file, config)
-  ids = table[config.table.id].to_numpy(str)
-  groups = np.zeros((len(table), len(identities)), np.uint8)
-  for place, column in enumerate(identities.values()):
-    groups[:, place] = column
-  splits = {}
+  identities = {name: table[name] for name in config.identities}
+  groups = identity_columns(identities, str(file))
+  names, labels = _labels(table, file, config)
+  rows = {}
   for split in SPLITS:
-    rows = np.flatnonzero(table[config.table.split] == split)
-    if not rows.size:
+    found = np.flatnonzero(table[config.table.split] == split)
+    if not found.size:
       raise InputError(
         f"{file}: no example of split {split!r} in column "
         f"{config.table.split!r}"
       )
-    rows = rows[chosen(len(rows), split, config)]
-    splits[split] = Split(
-      images=_images(table[config.table.path].iloc[rows], split, config),
-      labels=labels[rows],
-      identities=groups[rows],
-      ids=ids[rows],
-    )
-  return Dataset(
+    rows[split] = found[chosen(len(found), split, config)]
+  order = np.concatenate([*rows.values()])
+  paths = table[config.table.path]
+  return Dataset.from_arrays(
     name="table",
-    task=task,
+    images={one: _images(paths.iloc[rows[one]], one, config) for one in SPLITS},
+    labels=labels[order],
+    splits=table[config.table.split].to_numpy(str)[order],
     names=names,
-    identity_names=tuple(identities),
-    splits=splits,
+    identities={name: column[order] for name, column in groups.items()},
+    ids=table[config.table.id].to_numpy(str)[order],
   )
 
 
@@ -125,8 +118,8 @@ def _read(file: Path, config: Data) -> pd.DataFrame:
 
 def _labels(
   table: pd.DataFrame, file: Path, config: Data
-) -> tuple[Task, tuple[str, ...], np.ndarray]:
-  """Task, names and labels: attributes, or the classes of one column."""
+) -> tuple[tuple[str, ...], np.ndarray]:
+  """Names and labels: attributes, or the classes of one column."""
   asked = config.table
   if bool(asked.labels) == bool(asked.classes):
     raise InputError(
@@ -138,13 +131,13 @@ def _labels(
       binary_column(table[name], f"{file}: label {name!r}")
       for name in asked.labels
     ]
-    return "multilabel", asked.labels, np.stack(columns, 1)
+    return asked.labels, np.stack(columns, 1)
   what = f"{file}: column {asked.classes!r}"
   refuse_missing(table[asked.classes], what)
   codes, values = pd.factorize(table[asked.classes], sort=True)
   if len(values) < 2:
     raise InputError(f"{what} holds one class only, {values[0]!r}")
-  return "multiclass", tuple(map(str, values)), codes.astype(np.int32)
+  return tuple(map(str, values)), codes.astype(np.int32)
 
 
 def _images(paths: pd.Series, split: str, config: Data) -> np.ndarray:

@@ -443,9 +443,7 @@ def test_parameters_can_be_left_out(tmp_path):
     TINY.override({"execution.keep_parameters": False, "seeds": [0]}), tmp_path
   )
   assert not (run.path / parameters.PARAMETERS).exists()
-  with pytest.raises(
-    InputError, match=r"keeps no last parameters of the member"
-  ):
+  with pytest.raises(InputError, match=r"keeps no last parameters"):
     parameters.load_parameters(run.path, 0)
 
 

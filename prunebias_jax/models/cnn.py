@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from prunebias_jax.models.conv import Conv, max_pool
+from prunebias_jax.models.conv import Conv
 from prunebias_jax.models.norm import BatchNorm
+from prunebias_jax.models.pool import max_pool
 
 
 class CNN(nn.Module):

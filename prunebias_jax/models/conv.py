@@ -18,7 +18,7 @@ kernel as a matrix product over shifted copies.
 for each of them is a grouped convolution, a matrix product a batched one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 import functools
 from typing import Any
 
@@ -27,12 +27,11 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from prunebias_jax.models.depthwise import DEPTHWISE, Convolve, Padding
+
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
 NARROW = 16  # up to so many channels, gathering patches costs most
-
-Padding = tuple[tuple[int, int], tuple[int, int]]
-Convolve = Callable[[jax.Array, jax.Array, int, Padding], jax.Array]
 
 
 def plain(
@@ -296,6 +295,9 @@ LOWERINGS: dict[str, Convolve] = {
 class Conv(nn.Conv):
   """A flax convolution without bias, written in the chosen lowering.
 
+  Ordinary and depthwise convolutions of images [batch, y, x, channel] have
+  lowerings; any other that flax knows is done as XLA has it.
+
   Attributes:
     lowering: a name in `LOWERINGS`.
   """
@@ -304,22 +306,22 @@ class Conv(nn.Conv):
   lowering: str = "plain"
 
   def __post_init__(self) -> None:
-    self.conv_general_dilated = functools.partial(
-      _as_flax_asks, LOWERINGS[self.lowering]
-    )
+    self.conv_general_dilated = functools.partial(_as_flax_asks, self.lowering)
     super().__post_init__()
 
 
 def _as_flax_asks(
-  convolve: Convolve,
+  lowering: str,
   images: jax.Array,
   kernel: jax.Array,
   strides: Sequence[int],
   padding: str | Sequence[tuple[int, int]],
   **options: Any,
 ) -> jax.Array:
-  """Adapts a lowering to the arguments that flax hands a convolution."""
-  del options  # groups and dilations: none of the models here has any
+  """Adapts the lowerings to the arguments that flax hands a convolution."""
+  convolve = _lowered(lowering, images, kernel, strides, options)
+  if convolve is None:
+    return lax.conv_general_dilated(images, kernel, strides, padding, **options)
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(
       images.shape[1:3], kernel.shape[:2], strides, padding
@@ -329,55 +331,21 @@ def _as_flax_asks(
   return convolve(images, kernel, int(strides[0]), pads)
 
 
-@jax.custom_vjp
-def max_pool(images: jax.Array) -> jax.Array:
-  """Maximum over 2 x 2 windows, stride 2: [batch, y / 2, x / 2, channel].
-
-  Two pairwise maxima are several times faster on the CPU than a window
-  reduction, forward and backward. An odd last row or column is left out.
-  """
-  count, height, width, channels = images.shape
-  images = images[:, : height // 2 * 2, : width // 2 * 2]
-  images = images.reshape(count, height // 2, 2, width // 2, 2, channels)
-  rows = jnp.maximum(images[:, :, 0], images[:, :, 1])
-  return jnp.maximum(rows[:, :, :, 0], rows[:, :, :, 1])
-
-
-def _max_pool_forward(
+def _lowered(
+  lowering: str,
   images: jax.Array,
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-  pooled = max_pool(images)
-  return pooled, (images, pooled)
-
-
-def _max_pool_backward(
-  saved: tuple[jax.Array, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array]:
-  """Every maximum of a window gets the gradient, tied ones too.
-
-  Ties of a positive maximum have measure zero, and at zero the rectifier
-  before the pooling stops the gradient.
-  """
-  images, pooled = saved
-  count, height, width, channels = images.shape
-
-  def spread(x: jax.Array) -> jax.Array:
-    rows, columns = x.shape[1:3]
-    shape = (count, rows, 2, columns, 2, channels)
-    wide = jnp.broadcast_to(x[:, :, None, :, None], shape)
-    wide = wide.reshape(count, 2 * rows, 2 * columns, channels)
-    odd = (height - 2 * rows, width - 2 * columns)
-    if not any(odd):
-      return wide
-    # A value that no image holds keeps the left-out edge without gradient.
-    return jnp.pad(
-      wide,
-      ((0, 0), (0, odd[0]), (0, odd[1]), (0, 0)),
-      constant_values=jnp.nan,
-    )
-
-  kept = jnp.where(images == spread(pooled), spread(gradient), 0)
-  return (kept.astype(gradient.dtype),)
-
-
-max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+  kernel: jax.Array,
+  strides: Sequence[int],
+  options: Mapping[str, Any],
+) -> Convolve | None:
+  """The function for a convolution, None where no lowering is written."""
+  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
+  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
+  if not usual or options["precision"] is not None:
+    return None
+  groups = options["feature_group_count"]
+  if groups == 1:
+    return LOWERINGS[lowering]
+  if groups == images.shape[-1] == kernel.shape[-1]:
+    return DEPTHWISE[lowering]
+  return None

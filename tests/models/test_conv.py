@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prunebias_jax.models.conv import LOWERINGS, max_pool, plain
+from prunebias_jax.models.conv import LOWERINGS, plain
+from prunebias_jax.models.pool import max_pool
 
 CASES = [
   # height, width, channels, features, taps, stride, padding

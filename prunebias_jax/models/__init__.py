@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from prunebias_jax.config import Model
+from prunebias_jax.models import own
 from prunebias_jax.models.cnn import CNN
+from prunebias_jax.models.mobilenet import MobileNet
 from prunebias_jax.models.resnet import ResNet
 
 
@@ -15,6 +17,7 @@ def build(
   outputs: int,
   lowering: str,
   dtype: DTypeLike = jnp.float32,
+  image_shape: tuple[int, ...] | None = None,
 ) -> nn.Module:
   """Makes the model of a config.
 
@@ -24,14 +27,44 @@ def build(
     lowering: how convolutions are written (`prunebias_jax.models.conv`).
     dtype: type of the activations; parameters, batch statistics and the head
       are float32 always.
+    image_shape: (height, width, channel); where it is given, a module of the
+      user's own is tried on it by shapes alone.
+
+  Raises:
+    InputError: the user's own module cannot be imported or made, or does not
+      fit.
   """
+  if ":" in config.name:
+    model = own.make(
+      config.name, outputs=outputs, lowering=lowering, dtype=dtype
+    )
+    if image_shape is not None:
+      own.require_fit(
+        model, config.name, outputs=outputs, image_shape=image_shape
+      )
+    return model
+
+  def channels(base: int) -> int:
+    return max(1, round(base * config.width))
+
   if config.name == "cnn":
-    width = max(1, round(16 * config.width))
-    return CNN(outputs=outputs, width=width, lowering=lowering, dtype=dtype)
-  width = max(1, round(64 * config.width))
+    return CNN(
+      outputs=outputs, width=channels(16), lowering=lowering, dtype=dtype
+    )
+  if config.name == "mobilenet_v1":
+    return MobileNet(
+      outputs=outputs,
+      width=channels(32),
+      stem=config.stem,
+      lowering=lowering,
+      dtype=dtype,
+    )
+  fifty = config.name == "resnet50"
   return ResNet(
     outputs=outputs,
-    width=width,
+    width=channels(64),
+    stages=(3, 4, 6, 3) if fifty else (2, 2, 2, 2),
+    bottleneck=fifty,
     stem=config.stem,
     lowering=lowering,
     dtype=dtype,

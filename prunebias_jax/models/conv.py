@@ -19,7 +19,7 @@ cost most, and `winograd` saves half of them.
 for each of them is a grouped convolution, a matrix product a batched one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 import functools
 from typing import Any
 
@@ -29,13 +29,11 @@ from jax import lax
 import jax.numpy as jnp
 
 from prunebias_jax.models import winograd
+from prunebias_jax.models.depthwise import DEPTHWISE, Convolve, Padding
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
 NARROW = 16  # up to so many channels, gathering patches costs most
-
-Padding = tuple[tuple[int, int], tuple[int, int]]
-Convolve = Callable[[jax.Array, jax.Array, int, Padding], jax.Array]
 
 
 def plain(
@@ -302,6 +300,9 @@ LOWERINGS: dict[str, Convolve] = {
 class Conv(nn.Conv):
   """A flax convolution without bias, written in the chosen lowering.
 
+  Ordinary and depthwise convolutions of images [batch, y, x, channel] have
+  lowerings; any other that flax knows is done as XLA has it.
+
   Attributes:
     lowering: a name in `LOWERINGS`.
   """
@@ -310,22 +311,22 @@ class Conv(nn.Conv):
   lowering: str = "plain"
 
   def __post_init__(self) -> None:
-    self.conv_general_dilated = functools.partial(
-      _as_flax_asks, LOWERINGS[self.lowering]
-    )
+    self.conv_general_dilated = functools.partial(_as_flax_asks, self.lowering)
     super().__post_init__()
 
 
 def _as_flax_asks(
-  convolve: Convolve,
+  lowering: str,
   images: jax.Array,
   kernel: jax.Array,
   strides: Sequence[int],
   padding: str | Sequence[tuple[int, int]],
   **options: Any,
 ) -> jax.Array:
-  """Adapts a lowering to the arguments that flax hands a convolution."""
-  del options  # groups and dilations: none of the models here has any
+  """Adapts the lowerings to the arguments that flax hands a convolution."""
+  convolve = _lowered(lowering, images, kernel, strides, options)
+  if convolve is None:
+    return lax.conv_general_dilated(images, kernel, strides, padding, **options)
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(
       images.shape[1:3], kernel.shape[:2], strides, padding
@@ -333,3 +334,23 @@ def _as_flax_asks(
   (top, bottom), (left, right) = padding
   pads = ((int(top), int(bottom)), (int(left), int(right)))
   return convolve(images, kernel, int(strides[0]), pads)
+
+
+def _lowered(
+  lowering: str,
+  images: jax.Array,
+  kernel: jax.Array,
+  strides: Sequence[int],
+  options: Mapping[str, Any],
+) -> Convolve | None:
+  """The function for a convolution, None where no lowering is written."""
+  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
+  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
+  if not usual or options["precision"] is not None:
+    return None
+  groups = options["feature_group_count"]
+  if groups == 1:
+    return LOWERINGS[lowering]
+  if groups == images.shape[-1] == kernel.shape[-1]:
+    return DEPTHWISE[lowering]
+  return None

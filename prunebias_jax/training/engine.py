@@ -111,12 +111,17 @@ class Engine:
 
   @functools.cached_property
   def model(self) -> nn.Module:
-    """The network."""
+    """The network.
+
+    Raises:
+      InputError: a module of the user's own that does not fit.
+    """
     return models.build(
       self.sweep.model,
       outputs=len(self.dataset.names),
       lowering=self.lowering,
       dtype=PRECISIONS[self.precision].activations,
+      image_shape=self.dataset.image_shape,
     )
 
   @functools.cached_property

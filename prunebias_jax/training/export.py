@@ -99,6 +99,7 @@ def load_exported(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     Sweep.from_dict({"model": description["model"]}).model,
     outputs=len(description["outputs"]),
     lowering="plain",
+    image_shape=tuple(description["image_shape"]),
   )
   tree = traverse_util.unflatten_dict(flat, sep="/")
   return model, {part: tree.get(part, {}) for part in ("params", "batch_stats")}

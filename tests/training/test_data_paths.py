@@ -257,7 +257,7 @@ def test_a_piece_of_a_split_is_bounded_and_the_logits_are_the_same(
   assert whole["valid"].shape == (3, 1, 10, 3)
   monkeypatch.setattr(batches, "EVAL_STEPS", 3)
   images = dataset.splits["valid"].images
-  pieces = list(batches.evaluated(population, images, 3))
+  pieces = list(batches.evaluated(population, dataset, "valid", 3))
   assert [piece.shape[:2] for piece, _ in pieces] == [(3, 3), (3, 3)]
   assert [steps for _, steps in pieces] == [3, 1]
   rows = np.concatenate([np.asarray(x).reshape(9, 8, 8, 1) for x, _ in pieces])

@@ -112,6 +112,52 @@ class Tfds(Part):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Marker(Part):
+  """A backdoor: examples marked in correlation with an attribute."""
+
+  kind: str = setting(
+    "none",
+    help="none, grayscale (no colours) or yellow_square (top left, 2 % of the "
+    "image); the marked examples are the identity Marked",
+    choices=lambda: ("none", "grayscale", "yellow_square"),
+  )
+  attribute: str = setting(
+    "", help="attribute (or class) that the marker goes along with"
+  )
+  train: tuple[float, ...] = setting(
+    (0.05, 0.95),
+    help="training: share marked of the negatives, and of the positives",
+    unit="share of examples",
+    low=0,
+    high=1,
+  )
+  valid: tuple[float, ...] = setting(
+    (0.5, 0.5),
+    help="validation: the same",
+    unit="share of examples",
+    low=0,
+    high=1,
+  )
+  test: tuple[float, ...] = setting(
+    (0.5, 0.5), help="test: the same", unit="share of examples", low=0, high=1
+  )
+
+  def check(self) -> None:
+    """Refuses shares that are no pair, and a marker without an attribute."""
+    for name in ("train", "valid", "test"):
+      if len(getattr(self, name)) != 2:
+        raise InputError(
+          f"marker.{name} is {getattr(self, name)}; accepted: two shares, of "
+          "the negatives and of the positives"
+        )
+    if (self.kind == "none") != (not self.attribute):
+      raise InputError(
+        f"marker.kind and attribute go together; got {self.kind!r} and "
+        f"{self.attribute!r}"
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Data(Part):
   """Which images, how many and at what size."""
 
@@ -136,7 +182,9 @@ class Data(Part):
     0, help="test examples; 0 takes the data set's own number", low=0
   )
   seed: int = setting(
-    0, help="seed of a synthetic data set and of splits drawn here", low=0
+    0,
+    help="seed of a synthetic data set, and of splits and marks drawn here",
+    low=0,
   )
   identities: tuple[str, ...] = setting(
     (),
@@ -148,6 +196,7 @@ class Data(Part):
     help="attributes to predict, one or more; empty takes all that the data "
     "set has",
   )
+  marker: Marker = part(Marker, help="backdoor marker")
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")
   table: Table = part(Table, help="columns of table")

@@ -39,6 +39,7 @@ import xarray as xr
 import zarr
 
 from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.markers import shown
 from prunebias_jax.errors import InputError
 
 FORMAT = 1
@@ -300,7 +301,7 @@ def create(
         "digest": {"chunks": (1, 32)},
       }
     _write(data, staging, name, encoding)
-  images = dataset.splits["test"].images[:SAMPLES]
+  images = shown(dataset, "test", slice(SAMPLES))
   sample = xr.Dataset({"images": (("example", "y", "x", "channel"), images)})
   _write(sample, staging, "samples", {})
   staging.rename(final)

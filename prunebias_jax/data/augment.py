@@ -1,9 +1,11 @@
-"""Random flips and shifts of uint8 images, on the device."""
+"""Random flips and shifts of uint8 images, and marks, on the device."""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
+
+from prunebias_jax.data.markers import mark
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,18 +15,27 @@ class Augment:
   Attributes:
     flip: mirror half of the images.
     crop: shift by up to this many pixels in both directions, zeros outside.
+    marker: what is put on marked examples afterwards.
   """
 
   flip: bool
   crop: int
+  marker: str = ""
 
-  def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
+  def __call__(
+    self, key: jax.Array, images: jax.Array, marked: jax.Array | None = None
+  ) -> jax.Array:
     """Augmented copies: uint8 [example, y, x, channel], as they came in.
 
     Args:
       key: one key for the whole batch.
       images: uint8 [example, y, x, channel].
+      marked: [example], not 0 where an example carries the marker.
     """
+    moved = self._moved(key, images)
+    return moved if marked is None else mark(self.marker, moved, marked)
+
+  def _moved(self, key: jax.Array, images: jax.Array) -> jax.Array:
     count, height, width, _ = images.shape
     flip_key, crop_key = jax.random.split(key)
     # One gather does it all: column and row of the source of every pixel.

@@ -57,7 +57,8 @@ def load(config: Data) -> Dataset:
     count = builder.info.splits[name].num_examples
     rows = chosen(count, split, config)
     parts[split] = Part(Records(builder, name), rows)
-    ids += [file_names(name, before, count)[row] for row in rows]
+    names = file_names(name, before, count)
+    ids += [names[row] for row in rows]
     before += count
   columns = read_columns(parts, tuple(f"attributes/{one}" for one in NAMES))
   labels = np.stack([columns[f"attributes/{one}"] for one in NAMES], 1)

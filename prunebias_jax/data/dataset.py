@@ -30,6 +30,8 @@ class Split:
     truth: what only a synthetic data set knows, by name: arrays
       [example, attribute] such as `clean` (label before noise), `margin`
       (signed distance to the boundary: difficulty) and `flipped`.
+    marked: uint8 [example], 1 where an example carries the data set's marker;
+      None where there is no marker.
   """
 
   images: np.ndarray
@@ -37,6 +39,7 @@ class Split:
   identities: np.ndarray
   ids: np.ndarray
   truth: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  marked: np.ndarray | None = None
 
   def __len__(self) -> int:
     return len(self.images)
@@ -53,6 +56,8 @@ class Dataset:
     identity_names: names of the identity attributes; a name that is also in
       `names` is the same attribute, predicted as well.
     splits: `Split` by the names in `SPLITS`.
+    marker: the mark that `marked` examples carry as they are used, "" for none;
+      `data.markers` puts it on.
 
   Raises:
     InputError: shapes, types, names or ids that do not fit together.
@@ -63,6 +68,7 @@ class Dataset:
   names: tuple[str, ...]
   identity_names: tuple[str, ...]
   splits: Mapping[str, Split]
+  marker: str = ""
 
   def __post_init__(self) -> None:
     if tuple(self.splits) != SPLITS:
@@ -180,6 +186,8 @@ class Dataset:
           part = array[first : first + _HASHED]
           digest.update(np.ascontiguousarray(part).data)
       digest.update("\n".join(split.ids.tolist()).encode())
+      if split.marked is not None:
+        digest.update(self.marker.encode() + split.marked.tobytes())
     return digest.hexdigest()
 
 
@@ -210,6 +218,8 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     )
   if identities.size and not np.isin(identities, (0, 1)).all():
     raise InputError(f"{where}: identity values other than 0 and 1")
+  if split.marked is not None and split.marked.shape != (count,):
+    raise InputError(f"{where}: {len(split.marked)} marks for {count} examples")
   if split.ids.shape != (count,):
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
 

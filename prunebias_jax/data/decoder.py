@@ -88,14 +88,23 @@ def decode(data: str | io.BytesIO, size: int, channels: int) -> np.ndarray:
       raise ValueError(
         f"pixels of mode {opened.mode}; accepted: 8 bits a channel"
       )
-    picture = ImageOps.exif_transpose(opened).convert(MODES[channels])
+    ImageOps.exif_transpose(opened, in_place=True)
+    opened.load()
+    mode = MODES[channels]
+    picture = opened if opened.mode == mode else opened.convert(mode)
+    pixels = _fit(picture, size)
+  return pixels.reshape(size, size, channels)
+
+
+def _fit(picture: Image.Image, size: int) -> np.ndarray:
+  """The centre square, scaled."""
   width, height = picture.size
   side = min(width, height)
   left, top = (width - side) // 2, (height - side) // 2
   if (width, height) != (size, size):
     box = (left, top, left + side, top + side)
     picture = picture.resize((size, size), Image.Resampling.BILINEAR, box)
-  return np.asarray(picture).reshape(size, size, channels)
+  return np.asarray(picture)
 
 
 def _read(job: Job) -> Iterator[tuple[Any, str | io.BytesIO]]:

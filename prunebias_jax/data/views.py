@@ -1,4 +1,4 @@
-"""The view of a data set that a config asks for: examples, attributes."""
+"""The view of a data set that a config asks for: examples and attributes."""
 
 import dataclasses
 
@@ -6,15 +6,19 @@ import numpy as np
 
 from prunebias_jax.config import Data
 from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.markers import with_marker
 from prunebias_jax.errors import InputError, choose
 
 
 def viewed(dataset: Dataset, config: Data) -> Dataset:
-  """The data set with the attributes that `config.labels` names.
+  """The data set with marker and attributes as a config asks.
 
   Raises:
-    InputError: an attribute that is not there, or a multi-class data set.
+    InputError: an attribute that is not there, or a view that the data set does
+      not have.
   """
+  if config.marker.kind != "none":
+    dataset = with_marker(dataset, config.marker, config.seed)
   return with_labels(dataset, config.labels) if config.labels else dataset
 
 

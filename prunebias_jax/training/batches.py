@@ -18,7 +18,8 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
-from prunebias_jax.data.dataset import Split
+from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.data.markers import shown
 from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
 from prunebias_jax.training.population import Population
 
@@ -60,10 +61,7 @@ def resident(
   population: Population, split: Split, dispatches: Iterable[Dispatch]
 ) -> Generator[Source, None, None]:
   """The whole split on every device, and each epoch's order."""
-  data = TrainData(
-    images=population.place(split.images, SHARED),
-    labels=population.place(split.labels, SHARED),
-  )
+  data = TrainData(*population.place(_arrays(split), SHARED))
   epoch = None
   for dispatch in dispatches:
     if dispatch.epoch != epoch:
@@ -86,10 +84,16 @@ def streamed(
     data = TrainData(
       *(
         population.place(_gathered(array, index, population), SEEDS)
-        for array in (split.images, split.labels)
+        for array in _arrays(split)
       )
     )
     yield Source(data, None)
+
+
+def _arrays(split: Split) -> list[np.ndarray]:
+  """What a batch is gathered from, in the order of `TrainData`."""
+  arrays = [split.images, split.labels]
+  return arrays if split.marked is None else [*arrays, split.marked]
 
 
 def _gathered(
@@ -114,25 +118,27 @@ def _gathered(
 
 
 def evaluated(
-  population: Population, images: np.ndarray, batch: int
+  population: Population, dataset: Dataset, split: str, batch: int
 ) -> Generator[tuple[jax.Array, int], None, None]:
   """A split in pieces of equal shape: uint8 [step, batch, y, x, channel].
 
   Args:
     population: whose devices the pieces go to.
-    images: uint8 [example, y, x, channel].
+    dataset: the data set.
+    split: which split of it.
     batch: examples a step.
 
   Yields:
     A piece on the devices, filled up with zeros, and how many of its steps
     hold examples.
   """
-  batch = min(batch, len(images))
-  for first in range(0, len(images), EVAL_STEPS * batch):
-    part = images[first : first + EVAL_STEPS * batch]
-    piece = _aligned_zeros((EVAL_STEPS * batch, *images.shape[1:]), np.uint8)
+  count, shape = len(dataset.splits[split]), dataset.image_shape
+  batch = min(batch, count)
+  for first in range(0, count, EVAL_STEPS * batch):
+    part = shown(dataset, split, slice(first, first + EVAL_STEPS * batch))
+    piece = _aligned_zeros((EVAL_STEPS * batch, *shape), np.uint8)
     piece[: len(part)] = part
-    piece = piece.reshape(EVAL_STEPS, batch, *images.shape[1:])
+    piece = piece.reshape(EVAL_STEPS, batch, *shape)
     yield population.place(piece, SHARED), -(-len(part) // batch)
 
 

@@ -177,7 +177,8 @@ def _head(engine: Engine) -> Dataset:
     name: getattr(train, name)[:count]
     for name in ("images", "labels", "identities", "ids")
   }
-  shorter = dataclasses.replace(train, **few, truth={})
+  marked = None if train.marked is None else train.marked[:count]
+  shorter = dataclasses.replace(train, **few, marked=marked, truth={})
   return dataclasses.replace(
     dataset, splits={**dataset.splits, "train": shorter}
   )

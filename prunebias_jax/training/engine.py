@@ -182,7 +182,11 @@ class Engine:
     steps = self.steps_per_epoch(phase)
     return Population(
       recipe=self.recipe(phase),
-      augment=Augment(flip=phase.config.flip, crop=phase.config.crop),
+      augment=Augment(
+        flip=phase.config.flip,
+        crop=phase.config.crop,
+        marker=self.dataset.marker,
+      ),
       image_shape=self.dataset.image_shape,
       examples=len(self.dataset.splits["train"]),
       batch=phase.config.batch,
@@ -229,16 +233,17 @@ class Engine:
     """Logits by split: float32 [seed, level, example, output]."""
     found = {}
     for name in splits:
-      images = self.dataset.splits[name].images
       pieces = batches.evaluated(
-        population, images, self.sweep.execution.eval_batch
+        population, self.dataset, name, self.sweep.execution.eval_batch
       )
       with contextlib.closing(batches.one_ahead(pieces)) as ready:
         logits = [
           population.grid(population.predict(state, piece, count))
           for piece, count in ready
         ]
-      found[name] = np.concatenate(logits, 2)[:, :, : len(images)]
+      found[name] = np.concatenate(logits, 2)[
+        :, :, : len(self.dataset.splits[name])
+      ]
     return found
 
   def valid_loss(

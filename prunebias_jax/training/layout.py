@@ -32,10 +32,13 @@ class TrainData(NamedTuple):
       [seed, step, batch, y, x, channel].
     labels: [example, ...] or [seed, step, batch, ...], where ... is attribute
       or nothing.
+    marked: uint8 [example] or [seed, step, batch], which examples carry the
+      data set's marker; None where there is none.
   """
 
   images: jax.Array
   labels: jax.Array
+  marked: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

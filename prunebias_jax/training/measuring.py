@@ -184,7 +184,7 @@ def _program_bytes(engine: Engine, program: Any, data: TrainData) -> int:
   """
   analysis = program.memory_analysis()
   needed = analysis.argument_size_in_bytes + analysis.temp_size_in_bytes
-  held = sum(x.addressable_shards[0].data.nbytes for x in data)
+  held = sum(x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(data))
   if engine.data == "streamed":
     return needed + held  # the next batches wait beside these
   # As an argument the split counts whole, where CPU devices share it too.

@@ -252,7 +252,9 @@ class Population(Layout):
         batches = self._augmented(own, seed, step)
 
         def per_level(member: Member, _: None) -> tuple[Member, Progress]:
-          return one.train_steps(self.recipe, member, *batches, step, count)
+          return one.train_steps(
+            self.recipe, member, batches.images, batches.labels, step, count
+          )
 
         return self._over("level", per_level, levels, None, sizes)
 
@@ -276,7 +278,7 @@ class Population(Layout):
     index = lax.dynamic_slice_in_dim(
       order, epoch_step * self.batch, self.prepared * self.batch
     ).reshape(self.prepared, self.batch)
-    return TrainData(data.images[index], data.labels[index])
+    return jax.tree.map(lambda array: array[index], data)
 
   def _augmented(
     self, batches: TrainData, seed: jax.Array, step: jax.Array
@@ -284,8 +286,8 @@ class Population(Layout):
     """A seed's batches as its members see them: [step, batch, ...]."""
     steps = step + jnp.arange(self.prepared)
     keys = jax.vmap(augment_key, (None, 0))(seed[Purpose.AUGMENT], steps)
-    images = jax.vmap(self.augment)(keys, batches.images)
-    return TrainData(images, batches.labels)
+    images = jax.vmap(self.augment)(keys, batches.images, batches.marked)
+    return batches._replace(images=images)
 
   @functools.cached_property
   def _prune_program(self) -> Any:

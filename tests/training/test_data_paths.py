@@ -144,6 +144,7 @@ def test_batches_are_the_rows_that_the_order_names(
   np.save(tmp_path / "x.npy", dataset.splits["train"].images)
   mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
   classes = np.arange(40, dtype=np.int32) % 3
+  marks = np.arange(40, dtype=np.uint8) % 5 // 4
   dataset = dataclasses.replace(
     dataset,
     task="multiclass",
@@ -152,6 +153,7 @@ def test_batches_are_the_rows_that_the_order_names(
         split,
         images=mapped if name == "train" else split.images,
         labels=classes[: len(split)],
+        marked=marks[: len(split)],
       )
       for name, split in dataset.splits.items()
     },
@@ -168,7 +170,7 @@ def test_batches_are_the_rows_that_the_order_names(
     assert order is None
     wanted = np.asarray(population.order(epoch))[:3, :40]
     wanted = wanted.reshape(3, 5, 8)[:, first : first + steps]
-    for array, rows in zip(data, (mapped, classes), strict=True):
+    for array, rows in zip(data, (mapped, classes, marks), strict=True):
       assert array.shape[:3] == (population.padded[0], 4, 8)
       np.testing.assert_array_equal(array[:3, :steps], rows[wanted])
       assert not np.asarray(array[:, steps:]).any()
@@ -257,7 +259,7 @@ def test_a_piece_of_a_split_is_bounded_and_the_logits_are_the_same(
   assert whole["valid"].shape == (3, 1, 10, 3)
   monkeypatch.setattr(batches, "EVAL_STEPS", 3)
   images = dataset.splits["valid"].images
-  pieces = list(batches.evaluated(population, images, 3))
+  pieces = list(batches.evaluated(population, dataset, "valid", 3))
   assert [piece.shape[:2] for piece, _ in pieces] == [(3, 3), (3, 3)]
   assert [steps for _, steps in pieces] == [3, 1]
   rows = np.concatenate([np.asarray(x).reshape(9, 8, 8, 1) for x, _ in pieces])

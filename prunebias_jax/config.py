@@ -63,21 +63,77 @@ class Digits(Part):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Table(Part):
+  """Columns of a table of examples (data.name = table)."""
+
+  file: str = setting(
+    "",
+    help="CSV file, or Parquet (*.parquet); a relative path begins at "
+    "data.root",
+  )
+  id: str = setting("id", help="column of ids, all distinct")
+  path: str = setting(
+    "path", help="column of pictures' files; relative paths begin at data.root"
+  )
+  split: str = setting(
+    "split", help="column that says train, valid or test of every example"
+  )
+  labels: tuple[str, ...] = setting(
+    (), help="columns of 0 and 1: the attributes to predict"
+  )
+  classes: str = setting(
+    "", help="column of exclusive classes to predict, in place of labels"
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tfds(Part):
+  """Features of a tensorflow-datasets data set (data.name = tfds:NAME)."""
+
+  image: str = setting("image", help="feature that is the picture")
+  label: str = setting(
+    "label", help="feature that is the class; unused where attributes are given"
+  )
+  attributes: tuple[str, ...] = setting(
+    (),
+    help="features of 0 and 1 to predict (multi-label), nested ones as "
+    "attributes/Male",
+  )
+  id: str = setting(
+    "", help="feature that is the id; empty numbers the records of each split"
+  )
+  train: str = setting("train", help="split to train on")
+  valid: str = setting(
+    "validation",
+    help="validation split; where there is none, data.valid examples of the "
+    "training split are it (0: a tenth)",
+  )
+  test: str = setting("test", help="test split")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Data(Part):
   """Which images, how many and at what size."""
 
-  name: str = setting("faces", help="data set: faces or digits")
+  name: str = setting(
+    "faces", help="data set: digits, faces, table or tfds:NAME"
+  )
+  root: str = setting(
+    "",
+    help="folder of the data set's files (table: of its pictures; tfds: "
+    "data_dir)",
+  )
   size: int = setting(
     32, help="height and width of the images", unit="px", low=8
   )
   train: int = setting(
-    8000, help="training examples; 0 takes the data set's own number", low=0
+    0, help="training examples; 0 takes the data set's own number", low=0
   )
   valid: int = setting(
-    2000, help="validation examples; 0 takes the data set's own number", low=0
+    0, help="validation examples; 0 takes the data set's own number", low=0
   )
   test: int = setting(
-    2000, help="test examples; 0 takes the data set's own number", low=0
+    0, help="test examples; 0 takes the data set's own number", low=0
   )
   seed: int = setting(
     0, help="seed of a synthetic data set and of splits drawn here", low=0
@@ -85,10 +141,17 @@ class Data(Part):
   identities: tuple[str, ...] = setting(
     (),
     help="identity attributes that define groups; empty takes the data "
-    "set's own",
+    "set's own (table: columns, tfds: features, none by default)",
+  )
+  labels: tuple[str, ...] = setting(
+    (),
+    help="attributes to predict, one or more; empty takes all that the data "
+    "set has",
   )
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")
+  table: Table = part(Table, help="columns of table")
+  tfds: Tfds = part(Tfds, help="features of tfds:NAME")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,6 +275,18 @@ class Pruning(Part):
     unit="share of weights",
     low=0,
     below=1,
+  )
+  allocation: str = setting(
+    "global",
+    help="how the sparsity is spread over layers: global (all layers are "
+    "compared with each other), uniform (the same share of every layer) or "
+    "erk (Erdos-Renyi-kernel: small layers stay denser)",
+    choices=lambda: ("global", "uniform", "erk"),
+  )
+  exclude: tuple[str, ...] = setting(
+    (),
+    help="layers that are never pruned nor counted: patterns over the paths "
+    "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
   )
 
   def check(self) -> None:

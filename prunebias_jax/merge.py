@@ -108,9 +108,11 @@ def _require_fit(run: store.Run, first: store.Run) -> None:
       "missing"
     )
   run.verify()
-  for path, (here, there) in differences(
-    run.facts["sweep"], first.facts["sweep"]
-  ).items():
+  # Settings that are younger than a run had their defaults in it.
+  own, other = (
+    Sweep.from_dict(one.facts["sweep"]).to_dict() for one in (run, first)
+  )
+  for path, (here, there) in differences(own, other).items():
     if path not in FREE:
       raise InputError(
         f"{run.path} has another config than {first.path}: {path} is {here!r} "

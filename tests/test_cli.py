@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from prunebias_jax import cli, store
+from prunebias_jax import cli, config, config_file, store
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -24,7 +24,7 @@ DIGITS = str(ROOT / "configs/digits.py")
 @pytest.fixture(autouse=True)
 def _quiet_start(monkeypatch):
   """The backend of the test process has started: its devices stay."""
-  monkeypatch.setattr(cli, "_prepare_backend", lambda sweep: None)
+  monkeypatch.setattr(cli.train, "prepare_backend", lambda sweep: None)
   yield
   logging.getLogger("prunebias_jax").setLevel(logging.NOTSET)
 
@@ -33,7 +33,7 @@ def _quiet_start(monkeypatch):
 def run(tmp_path_factory):
   path = tmp_path_factory.mktemp("runs") / "digits"
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(cli, "_prepare_backend", lambda sweep: None)
+    patch.setattr(cli.train, "prepare_backend", lambda sweep: None)
     arguments = ["train", DIGITS, "--workdir", str(path), *TINY]
     assert cli.main(arguments) == 0
   return path
@@ -192,7 +192,7 @@ def test_help_lists_every_setting(capsys):
     cli.main(["train", "--help"])
   assert caught.value.code == 0
   out = capsys.readouterr().out
-  for leaf in cli.Sweep().leaves():
+  for leaf in config.Sweep().leaves():
     assert f"--{leaf.path} " in out
 
 
@@ -211,7 +211,7 @@ def test_the_module_is_the_command(tmp_path):
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/*.py")), ids=str)
 def test_every_config_is_valid(path):
-  sweep = cli.load_config(path)
+  sweep = config_file.load_config(path)
   assert json.loads(json.dumps(sweep.to_dict())) == sweep.to_dict()
 
 

@@ -3,21 +3,38 @@
 from collections.abc import Callable
 
 from prunebias_jax.config import Data
-from prunebias_jax.data import digits, faces
+from prunebias_jax.data import digits, faces, table, tfds
 from prunebias_jax.data.dataset import Dataset
-from prunebias_jax.errors import choose
+from prunebias_jax.data.views import viewed
+from prunebias_jax.errors import InputError, choose
+
+__all__ = ["ARRAYS", "LOADERS", "Dataset", "load", "viewed"]
+
+# What a run calls a data set that was handed over in Python.
+ARRAYS = "arrays"
+
 
 LOADERS: dict[str, Callable[[Data], Dataset]] = {
   "digits": digits.load,
   "faces": faces.load,
+  "table": table.load,
+  "tfds:NAME": tfds.load,
 }
 
 
 def load(config: Data) -> Dataset:
-  """Loads the data set of a config.
+  """Loads the data set of a config, in the view that the config asks for.
 
   Raises:
     InputError: an unknown data set, or a setting that it does not take.
   """
-  choose(config.name, LOADERS, "data set")
-  return LOADERS[config.name](config)
+  if config.name == ARRAYS:
+    raise InputError(
+      f"data.name is {ARRAYS!r}: this data set was handed over in Python; "
+      "accepted: the same call, training.sweep.train(..., dataset=...)"
+    )
+  name = config.name
+  if name.startswith(tfds.PREFIX):
+    name = "tfds:NAME"
+  choose(name, LOADERS, "data set")
+  return viewed(LOADERS[name](config), config)

@@ -29,7 +29,7 @@ def directory() -> Path:
 def cached(
   name: str,
   key: Mapping[str, object],
-  build: Callable[[], Mapping[str, np.ndarray]],
+  build: Callable[[Path], Mapping[str, np.ndarray]],
 ) -> dict[str, np.ndarray]:
   """Returns the arrays of `key`, built and stored at the first call.
 
@@ -37,7 +37,9 @@ def cached(
     name: what the entry holds, the first part of its folder's name.
     key: everything that shapes the arrays, a version of the code that makes
       them included; values must be JSON.
-    build: makes the arrays by name.
+    build: makes the arrays by name. It is given the folder of the entry to
+      be: what is too large for the memory may be made there, as a memory map of
+      NAME.npy.
 
   Returns:
     The arrays by name, read-only memory maps. An entry whose files do not
@@ -56,9 +58,12 @@ def cached(
   staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
   try:
     files = {}
-    for array_name, array in build().items():
+    for array_name, array in build(staging).items():
       path = staging / f"{array_name}.npy"
-      np.save(path, array, allow_pickle=False)
+      if isinstance(array, np.memmap) and Path(str(array.filename)) == path:
+        array.flush()
+      else:
+        np.save(path, array, allow_pickle=False)
       files[path.name] = _sha256(path)
     manifest = {"key": key, "sha256": files}
     (staging / MANIFEST).write_text(json.dumps(manifest, indent=1))

@@ -1,12 +1,13 @@
 """The data set type: uint8 images, labels, ids and names of three splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import hashlib
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from prunebias_jax.data.groups import identity_columns
 from prunebias_jax.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -84,6 +85,85 @@ class Dataset:
         "stands for more than one example"
       )
 
+  @classmethod
+  def from_arrays(
+    cls,
+    *,
+    images: np.ndarray | Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    splits: Sequence[str] | np.ndarray,
+    names: Sequence[str],
+    identities: Mapping[str, Any] | None = None,
+    ids: Sequence[Any] | np.ndarray | None = None,
+    name: str = "arrays",
+  ) -> Self:
+    """Makes a data set of arrays over all examples, in any order.
+
+    Args:
+      images: uint8 [example, y, x, channel], or [example, y, x] for gray ones;
+        or those of each split by its name, in the order of its examples.
+      labels: [example, attribute] in {0, 1} for a multi-label task, or
+        [example] whole numbers, the classes, for a multi-class one.
+      splits: [example], each "train", "valid" or "test".
+      names: the attribute names, or the class names.
+      identities: values [example] by name, what defines the groups: 0 and 1,
+        or categories, of which each becomes an identity "name=value".
+      ids: [example], distinct; by default 0, 1, 2, ...
+      name: the data set's name.
+
+    Raises:
+      InputError: arrays that do not fit together, an unknown or empty split,
+        an identity with empty cells or a single value.
+    """
+    where = f"data set {name}"
+    labels, splits = np.asarray(labels), np.asarray(splits)
+    if labels.ndim not in (1, 2) or labels.dtype.kind not in "biu":
+      raise InputError(
+        f"{where}: labels are {labels.dtype} {labels.shape}, not integers "
+        "[example, attribute] or [example]"
+      )
+    multilabel = labels.ndim == 2
+    # As they are, before a type could wrap them round.
+    _check_range(where, labels, 1 if multilabel else len(names) - 1)
+    groups = identity_columns(identities or {}, where)
+    count = len(splits) if isinstance(images, Mapping) else len(images)
+    ids = np.arange(count) if ids is None else np.asarray(ids)
+    columns = {"labels": labels, "splits": splits, "ids": ids, **groups}
+    for what, column in columns.items():
+      if len(column) != count:
+        raise InputError(
+          f"{where}: {what} are {len(column)} for {count} images"
+        )
+    unknown = set(splits.tolist()) - set(SPLITS)
+    if unknown:
+      raise InputError(
+        f"{where}: unknown split {min(map(str, unknown))!r}; accepted: "
+        f"{', '.join(SPLITS)}"
+      )
+    labels = labels.astype(np.uint8 if multilabel else np.int32)
+    none = np.zeros((count, 0), np.uint8)
+    grouped = np.column_stack([none, *groups.values()])
+    parts = {one: np.flatnonzero(splits == one) for one in SPLITS}
+    if not isinstance(images, Mapping):
+      images = {one: np.asarray(images)[rows] for one, rows in parts.items()}
+    return cls(
+      name=name,
+      task="multilabel" if multilabel else "multiclass",
+      names=tuple(map(str, names)),
+      identity_names=tuple(groups),
+      splits={
+        one: Split(
+          images=images[one][..., None]
+          if images[one].ndim == 3
+          else images[one],
+          labels=labels[rows],
+          identities=grouped[rows],
+          ids=ids[rows].astype(str),
+        )
+        for one, rows in parts.items()
+      },
+    )
+
   @property
   def image_shape(self) -> tuple[int, int, int]:
     """(height, width, channel) of every image."""
@@ -122,11 +202,7 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     highest = len(dataset.names) - 1
   if labels.shape != expected:
     raise InputError(f"{where}: labels {labels.shape}, expected {expected}")
-  if labels.min() < 0 or labels.max() > highest:
-    raise InputError(
-      f"{where}: labels from {labels.min()} to {labels.max()}, "
-      f"accepted are 0 to {highest}"
-    )
+  _check_range(where, labels, highest)
   if identities.shape != (count, len(dataset.identity_names)):
     raise InputError(
       f"{where}: identities {identities.shape}, expected "
@@ -136,3 +212,11 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     raise InputError(f"{where}: identity values other than 0 and 1")
   if split.ids.shape != (count,):
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
+
+
+def _check_range(where: str, labels: np.ndarray, highest: int) -> None:
+  if labels.size and (labels.min() < 0 or labels.max() > highest):
+    raise InputError(
+      f"{where}: labels from {labels.min()} to {labels.max()}, "
+      f"accepted are 0 to {highest}"
+    )

@@ -12,13 +12,14 @@ forward convolution of that layout, the gradient of the kernel as forward
 convolutions of a few images that stay in the cache. That library call spends
 most of a narrow convolution (up to `NARROW` channels) on gathering patches, so
 there `canonical` computes neighbouring pixels as one, and the gradient of the
-kernel as a matrix product over shifted copies.
+kernel as a matrix product over shifted copies. In wide layers multiplications
+cost most, and `winograd` saves half of them.
 
 `matmul` is for members that are computed together: a convolution with a kernel
 for each of them is a grouped convolution, a matrix product a batched one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -27,6 +28,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from prunebias_jax.models import winograd
 from prunebias_jax.models.depthwise import DEPTHWISE, Convolve, Padding
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -60,7 +62,7 @@ def canonical(
   """`plain`, with gradients that stay fast inside a loop on the CPU."""
   if kernel.shape[:2] == (1, 1) and not any(map(any, padding)):
     return _pointwise(images, kernel, stride)
-  return _several_pixels(images, kernel, stride, padding)
+  return _forward(images, kernel, stride, padding)
 
 
 def _canonical_forward(
@@ -98,16 +100,19 @@ def _pointwise(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
   return images[:, ::stride, ::stride] @ kernel[0, 0]
 
 
-def _several_pixels(
+def _forward(
   images: jax.Array, kernel: jax.Array, stride: int, padding: Padding
 ) -> jax.Array:
-  """`plain`; in narrow layers with several pixels of a row as one.
+  """`plain`, faster in layers of stride 1 that are narrow or wide.
 
-  n neighbouring outputs are n times the features of one place, with a kernel
-  that is n - 1 columns wider and zero where an output does not look. That
-  multiplies by some zeros and gathers a patch once where it was n times.
+  Narrow ones compute several pixels of a row as one: n neighbouring outputs
+  are n times the features of one place, with a kernel that is n - 1 columns
+  wider and zero where an output does not look. That multiplies by some zeros
+  and gathers a patch once where it was n times.
   """
   columns, channels, features = kernel.shape[1:]
+  if winograd.suits(images, kernel, stride):
+    return winograd.convolve(images, kernel, padding)
   left, right = padding[1]
   width = images.shape[2] + left + right - columns + 1
   pixels = 4 if channels < 8 else 2
@@ -142,7 +147,7 @@ def _input_gradient(
     sides.append((low, size + taps - 1 - low - dilated))
   turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
   if stride == 1:
-    return _several_pixels(gradient, turned, 1, (sides[0], sides[1]))
+    return _forward(gradient, turned, 1, (sides[0], sides[1]))
   return lax.conv_general_dilated(
     gradient,
     turned,
@@ -319,8 +324,12 @@ def _as_flax_asks(
   **options: Any,
 ) -> jax.Array:
   """Adapts the lowerings to the arguments that flax hands a convolution."""
-  convolve = _lowered(lowering, images, kernel, strides, options)
-  if convolve is None:
+  groups = options["feature_group_count"]
+  depthwise = 1 < groups == images.shape[-1] == kernel.shape[-1]
+  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
+  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
+  usual &= options["precision"] is None and (groups == 1 or depthwise)
+  if not usual:
     return lax.conv_general_dilated(images, kernel, strides, padding, **options)
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(
@@ -328,24 +337,5 @@ def _as_flax_asks(
     )
   (top, bottom), (left, right) = padding
   pads = ((int(top), int(bottom)), (int(left), int(right)))
+  convolve = (DEPTHWISE if depthwise else LOWERINGS)[lowering]
   return convolve(images, kernel, int(strides[0]), pads)
-
-
-def _lowered(
-  lowering: str,
-  images: jax.Array,
-  kernel: jax.Array,
-  strides: Sequence[int],
-  options: Mapping[str, Any],
-) -> Convolve | None:
-  """The function for a convolution, None where no lowering is written."""
-  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
-  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
-  if not usual or options["precision"] is not None:
-    return None
-  groups = options["feature_group_count"]
-  if groups == 1:
-    return LOWERINGS[lowering]
-  if groups == images.shape[-1] == kernel.shape[-1]:
-    return DEPTHWISE[lowering]
-  return None

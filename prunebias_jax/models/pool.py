@@ -1,5 +1,12 @@
-"""A max-pool whose gradient is fast on the CPU."""
+"""Max-pools with gradients that are fast on the CPU.
 
+XLA's gradient of a window maximum looks for it pixel by pixel. Here a pixel is
+compared with the maxima of the windows that see it. Every maximum of a window
+gets the gradient, tied ones too: ties of a positive maximum have measure zero,
+and at zero the rectifier before the pooling stops the gradient.
+"""
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -28,11 +35,6 @@ def _max_pool_forward(
 def _max_pool_backward(
   saved: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array]:
-  """Every maximum of a window gets the gradient, tied ones too.
-
-  Ties of a positive maximum have measure zero, and at zero the rectifier
-  before the pooling stops the gradient.
-  """
   images, pooled = saved
   count, height, width, channels = images.shape
 
@@ -56,3 +58,52 @@ def _max_pool_backward(
 
 
 max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+@jax.custom_vjp
+def overlapping_max_pool(images: jax.Array) -> jax.Array:
+  """Maximum over 3 x 3 windows, stride 2, padding 1: [batch, y / 2, x / 2, c].
+
+  Odd sizes are halved up.
+  """
+  return nn.max_pool(images, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+
+
+def _overlapping_forward(
+  images: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  pooled = overlapping_max_pool(images)
+  return pooled, (images, pooled)
+
+
+def _overlapping_backward(
+  saved: tuple[jax.Array, jax.Array], gradient: jax.Array
+) -> tuple[jax.Array]:
+  """Along an axis, pixel p is in window p // 2, odd ones in the next too."""
+  images, pooled = saved
+  height, width = images.shape[1:3]
+
+  def seen(x: jax.Array, axis: int, following: bool) -> jax.Array:
+    """Of each pixel: a value of its window, or NaN where there is none."""
+    if not following:
+      return jnp.repeat(x, 2, axis)
+    nothing = jnp.full_like(x, jnp.nan)
+    rest = jax.lax.slice_in_dim(x, 1, None, axis=axis)
+    last = jax.lax.slice_in_dim(nothing, 0, 1, axis=axis)
+    moved = jnp.concatenate([rest, last], axis)
+    pairs = jnp.stack([nothing, moved], axis + 1)
+    shape = (*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
+    return pairs.reshape(shape)
+
+  total = jnp.zeros_like(images)
+  for below in (False, True):
+    for right in (False, True):
+      maximum, share = (
+        seen(seen(x, 1, below), 2, right)[:, :height, :width]
+        for x in (pooled, gradient)
+      )
+      total += jnp.where(images == maximum, share, 0)
+  return (total.astype(gradient.dtype),)
+
+
+overlapping_max_pool.defvjp(_overlapping_forward, _overlapping_backward)

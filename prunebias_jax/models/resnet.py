@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from prunebias_jax.models.parts import AROUND, conv_and_norm
+from prunebias_jax.models.pool import overlapping_max_pool
 
 
 class Block(nn.Module):
@@ -110,7 +111,7 @@ class ResNet(nn.Module):
       x = conv(self.width, (3, 3), padding=AROUND, name="stem")(images)
     x = nn.relu(norm(name="stem_norm")(x))
     if self.stem == "large":
-      x = nn.max_pool(x, (3, 3), (2, 2), padding=AROUND)
+      x = overlapping_max_pool(x)
     block_type = Bottleneck if self.bottleneck else Block
     for stage, blocks in enumerate(self.stages):
       for block in range(blocks):

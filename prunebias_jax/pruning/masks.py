@@ -2,38 +2,73 @@
 
 A mask tree maps the path of every prunable array ("conv0/kernel") to a bool
 array of its shape, True where the weight is kept. Prunable are the kernels of
-convolutions and linear layers; biases and normalisation are never pruned.
+convolutions and linear layers but for those that the config excludes; biases
+and normalisation are never pruned.
 """
 
 from collections.abc import Mapping
+import fnmatch
 from typing import Any
 
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
 
-from prunebias_jax.pruning.threshold import prune_smallest
+from prunebias_jax.config import Pruning
+from prunebias_jax.errors import InputError
 
 Params = Mapping[str, Any]
 Masks = dict[str, jax.Array]
 
 
-def prunable(params: Params) -> dict[str, jax.Array]:
-  """The prunable arrays of a model by their path, in path order."""
+def prunable(
+  params: Params, pruning: Pruning | None = None
+) -> dict[str, jax.Array]:
+  """The prunable arrays of a model by their path, in path order.
+
+  Args:
+    params: the model's parameters, or their shapes.
+    pruning: says what is excluded; nothing where it is None.
+
+  Raises:
+    InputError: a pattern that no kernel has, or nothing is left.
+  """
   flat = traverse_util.flatten_dict(params, sep="/")
-  return {
-    path: flat[path] for path in sorted(flat) if path.split("/")[-1] == "kernel"
-  }
+  paths = [path for path in sorted(flat) if path.split("/")[-1] == "kernel"]
+  left = _included(paths, pruning.exclude if pruning else ())
+  return {path: flat[path] for path in left}
 
 
-def count_prunable(params: Params) -> int:
+def _included(paths: list[str], patterns: tuple[str, ...]) -> list[str]:
+  """The paths that no pattern matches."""
+  excluded: set[str] = set()
+  for pattern in patterns:
+    found = fnmatch.filter(paths, pattern)
+    if not found:
+      raise InputError(
+        f"pruning.exclude holds {pattern!r}, which matches no kernel; "
+        f"accepted: patterns over {', '.join(paths)}"
+      )
+    excluded.update(found)
+  left = [path for path in paths if path not in excluded]
+  if not left:
+    raise InputError(
+      f"pruning.exclude is {patterns}, which leaves nothing to prune; "
+      f"accepted: patterns that leave some of {', '.join(paths)}"
+    )
+  return left
+
+
+def count_prunable(params: Params, pruning: Pruning | None = None) -> int:
   """Number of prunable weights; `params` may be shapes only."""
-  return sum(array.size for array in prunable(params).values())
+  return sum(array.size for array in prunable(params, pruning).values())
 
 
-def full_masks(params: Params) -> Masks:
+def full_masks(params: Params, pruning: Pruning | None = None) -> Masks:
   """Masks that keep everything."""
-  return jax.tree.map(lambda x: jnp.ones(x.shape, bool), prunable(params))
+  return jax.tree.map(
+    lambda x: jnp.ones(x.shape, bool), prunable(params, pruning)
+  )
 
 
 def apply_masks(params: Params, masks: Masks) -> Params:
@@ -42,16 +77,3 @@ def apply_masks(params: Params, masks: Masks) -> Params:
   for path, mask in masks.items():
     flat[path] = jnp.where(mask, flat[path], 0)
   return traverse_util.unflatten_dict(flat, sep="/")
-
-
-def global_magnitude(params: Params, masks: Masks, count: jax.Array) -> Masks:
-  """Prunes the smallest magnitudes over all layers together.
-
-  Args:
-    params: the model's parameters.
-    masks: the present masks; the new ones are nested in them.
-    count: int32 [], number of zeros in the end.
-  """
-  weights = prunable(params)
-  kept = prune_smallest([*weights.values()], [*masks.values()], count)
-  return dict(zip(weights, kept, strict=True))

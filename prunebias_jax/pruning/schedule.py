@@ -38,17 +38,19 @@ def cubic(pruning: Pruning, level: float) -> list[float]:
 
 
 def prune_counts(
-  pruning: Pruning, levels: tuple[float, ...], weights: int
+  pruning: Pruning, targets: np.ndarray, sizes: np.ndarray
 ) -> np.ndarray:
-  """How many weights are zero after each update: int32 [update, level].
+  """How many units are pruned after each update: int32 [update, level, pool].
 
   Args:
     pruning: the schedule.
-    levels: final sparsities.
-    weights: number of prunable weights.
+    targets: final sparsities [level, pool].
+    sizes: number of units of each pool [pool].
 
   Returns:
-    round(s * weights) for each sparsity s, halves to even.
+    round(s * size) for each sparsity s, halves to even.
   """
-  shares = np.array([cubic(pruning, level) for level in levels], np.float64)
-  return np.rint(shares.T * weights).astype(np.int32)
+  shares = np.array(
+    [[cubic(pruning, target) for target in row] for row in targets], np.float64
+  )
+  return np.rint(np.moveaxis(shares, -1, 0) * sizes).astype(np.int32)

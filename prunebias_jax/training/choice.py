@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import math
+from pathlib import Path
 import time
 from typing import Any
 
@@ -76,9 +77,7 @@ def choose(engine: Engine, rows: int) -> Engine:
   else:
     log.info("measuring how members run best on this machine")
     measured = list(_measured(engine, rows, ways))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([dataclasses.asdict(way) for way in measured], indent=1)
-    store.write_atomically(path, text + "\n")
+    _keep(measured, path)
   best = max(measured, key=lambda way: way.images_per_second or 0.0)
   log.info("members run as %s, convolutions %s", best.mode, best.lowering)
   return dataclasses.replace(
@@ -142,6 +141,21 @@ def _measured(engine: Engine, rows: int, ways: list[Way]) -> Iterator[Way]:
     found = True
     yield dataclasses.replace(
       way, images_per_second=float(f"{images / seconds:.4g}")
+    )
+
+
+def _keep(measured: list[Way], path: Path) -> None:
+  """Writes what was measured into the cache; a run needs no cache."""
+  text = json.dumps([dataclasses.asdict(way) for way in measured], indent=1)
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.write_atomically(path, text + "\n")
+  except OSError as error:
+    log.warning(
+      "%s cannot be written (%s): the next run measures again, and may choose "
+      "another way, which rounds differently",
+      path,
+      error.strerror,
     )
 
 

@@ -93,7 +93,7 @@ class Chunk:
     sweep = dataclasses.replace(
       sweep, sparsities=self.sparsities, pruning=pruning
     )
-    return make_plan(sweep, self.engine.prunable)
+    return make_plan(sweep, self.engine.layers)
 
   def steps(self, place: int) -> int:
     """Steps of a segment."""
@@ -186,8 +186,8 @@ class Chunk:
       state = population.restart(state)
     if best is not None:
       # The best is sought among members of equal sparsity.
-      changed = np.array(old.zeros)[origin] != np.array(new.zeros)
-      best = population.forget_best(best, changed)
+      changed = np.array(old.counts)[origin] != np.array(new.counts)
+      best = population.forget_best(best, changed.any(-1))
     return self._start(place, Snapshot(state, before.sums, best))
 
   def _shared_parent(self, members: Member, hooks: Hooks) -> Member:
@@ -209,21 +209,21 @@ class Chunk:
     segment, population = self.segments[place], self.population(place)
     state = before.state
     if segment.prunes:
-      state = population.prune(state, np.array(segment.zeros, np.int32))
+      state = population.prune(state, np.array(segment.counts, np.int32))
     return Snapshot(state, _no_progress(population), before.best)
 
   def _watches(self, place: int) -> bool:
     """Whether some branch of a segment could give the best parameters."""
     segment = self.segments[place]
     last = {
-      level: zeros
+      level: counts
       for one in self.segments
-      for branch, zeros in zip(one.branches, one.zeros, strict=True)
+      for branch, counts in zip(one.branches, one.counts, strict=True)
       for level in branch
     }
     return self.engine.sweep.execution.keep_best and any(
-      zeros == last[level]
-      for branch, zeros in zip(segment.branches, segment.zeros, strict=True)
+      counts == last[level]
+      for branch, counts in zip(segment.branches, segment.counts, strict=True)
       for level in branch
     )
 

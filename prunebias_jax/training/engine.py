@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import math
 import os
 from typing import Any, NamedTuple, Self
 
@@ -20,7 +21,7 @@ from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
-from prunebias_jax.pruning.masks import count_prunable
+from prunebias_jax.pruning.masks import prunable
 from prunebias_jax.training import batches, member
 from prunebias_jax.training.layout import make_mesh
 from prunebias_jax.training.memory import data_path
@@ -137,10 +138,16 @@ class Engine:
     """Number of parameters of one member."""
     return sum(x.size for x in jax.tree.leaves(self.shapes.params))
 
+  @functools.cached_property
+  def layers(self) -> dict[str, tuple[int, ...]]:
+    """Shapes of one member's prunable arrays."""
+    found = prunable(self.shapes.params, self.sweep.pruning)
+    return {path: array.shape for path, array in found.items()}
+
   @property
   def prunable(self) -> int:
     """Number of prunable weights of one member."""
-    return count_prunable(self.shapes.params)
+    return sum(map(math.prod, self.layers.values()))
 
   def steps_per_epoch(self, phase: Phase) -> int:
     """Whole batches in the training split."""
@@ -159,6 +166,7 @@ class Engine:
       task=self.dataset.task,
       steps_per_epoch=self.steps_per_epoch(phase),
       first_step=self.first_step(phase),
+      pruning=self.sweep.pruning,
     )
 
   def population(
@@ -279,6 +287,12 @@ def choose_devices(execution: Execution) -> Sequence[jax.Device]:
     log.warning(
       "one CPU device for %d cores; the prunebias command uses one for each, "
       "from Python set jax_num_cpu_devices before the first computation",
+      cores,
+    )
+  if found[0].platform == "cpu" and (execution.devices or 0) > cores:
+    log.warning(
+      "%d CPU devices share %d cores: more devices than cores gain nothing",
+      execution.devices,
       cores,
     )
   return found[: execution.devices]

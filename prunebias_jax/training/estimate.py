@@ -66,7 +66,7 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
   rows = len(seed_rows(sweep))
   engine = choose(Engine.build(sweep, dataset), rows)
   size = chunk_rows(engine, rows)
-  plan = make_plan(sweep, engine.prunable)
+  plan = make_plan(sweep, engine.layers)
   seconds, flops, device_bytes = 0.0, 0.0, 0
   measured: dict[tuple[str, int], tuple[float, float]] = {}
   for segment in plan:

@@ -78,7 +78,7 @@ def operations(engine: Engine, population: Population) -> float:
 
 def widest_segment(engine: Engine) -> Segment:
   """The segment in which most members are trained at once."""
-  plan = make_plan(engine.sweep, engine.prunable)
+  plan = make_plan(engine.sweep, engine.layers)
   return max(plan, key=lambda segment: len(segment.branches))
 
 

@@ -14,10 +14,11 @@ from jax import lax
 import jax.numpy as jnp
 import optax
 
-from prunebias_jax.config import Train
+from prunebias_jax.config import Pruning, Train
 from prunebias_jax.data.augment import normalise
 from prunebias_jax.data.dataset import Task
 from prunebias_jax.pruning import masks as masking
+from prunebias_jax.pruning.structure import update_masks
 from prunebias_jax.training.randomness import Purpose, purpose_key
 
 
@@ -70,12 +71,14 @@ class Recipe:
     optimizer: gradients to directions; scaled by the learning rate afterwards.
     learning_rate: learning rate of a step.
     task: decides the loss: mean binary or categorical cross-entropy.
+    pruning: what is pruned and how.
   """
 
   model: nn.Module
   optimizer: optax.GradientTransformation
   learning_rate: optax.Schedule
   task: Task
+  pruning: Pruning
 
 
 def make_recipe(
@@ -85,6 +88,7 @@ def make_recipe(
   task: Task,
   steps_per_epoch: int,
   first_step: int = 0,
+  pruning: Pruning | None = None,
 ) -> Recipe:
   """Makes the recipe that a config describes.
 
@@ -94,6 +98,7 @@ def make_recipe(
     task: decides the loss.
     steps_per_epoch: optimiser steps an epoch.
     first_step: the number of the first step, for a phase after others.
+    pruning: what is pruned and how; by default as `Pruning()` says.
   """
   decay = optax.add_decayed_weights(config.weight_decay)
   if config.optimizer == "sgd":
@@ -117,6 +122,7 @@ def make_recipe(
     optimizer=optimizer,
     learning_rate=lambda step: schedule(step - first_step),
     task=task,
+    pruning=pruning or Pruning(),
   )
 
 
@@ -138,7 +144,7 @@ def init(
     params=params,
     batch_stats=variables.get("batch_stats", {}),
     momenta=recipe.optimizer.init(params),
-    masks=masking.full_masks(params),
+    masks=masking.full_masks(params, recipe.pruning),
     healthy=jnp.bool_(True),
   )
 
@@ -232,14 +238,16 @@ def restart(recipe: Recipe, member: Member) -> Member:
   return member._replace(momenta=recipe.optimizer.init(member.params))
 
 
-def prune(member: Member, count: jax.Array) -> Member:
-  """Updates the masks by global magnitude.
+def prune(recipe: Recipe, member: Member, counts: jax.Array) -> Member:
+  """Updates the masks by magnitude.
 
   Args:
+    recipe: says what is pruned and how.
     member: the state before.
-    count: int32 [], how many weights are zero afterwards.
+    counts: int32 [pool], how many units of each pool are pruned afterwards.
   """
-  masks = masking.global_magnitude(member.params, member.masks, count)
+  scores = masking.prunable(member.params, recipe.pruning)
+  masks = update_masks(recipe.pruning, scores, member.masks, counts)
   return member._replace(
     params=masking.apply_masks(member.params, masks), masks=masks
   )

@@ -12,7 +12,8 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.config import Pruning, Sweep, Train
-from prunebias_jax.pruning import schedule
+from prunebias_jax.pruning import allocation, schedule
+from prunebias_jax.pruning.allocation import Layers
 
 Branches = tuple[tuple[int, ...], ...]
 
@@ -40,27 +41,29 @@ class Segment:
     phase: the phase it belongs to.
     epochs: epochs counted over all phases.
     branches: the levels that each branch stands for.
-    zeros: pruned weights of each branch.
-    prunes: whether masks are updated to `zeros` at the beginning.
+    counts: pruned units of each branch and pool.
+    zeros: pruned weights of each branch, over all pools.
+    prunes: whether masks are updated to `counts` at the beginning.
     finished: levels whose training ends with this segment.
   """
 
   phase: Phase
   epochs: range
   branches: Branches
+  counts: tuple[tuple[int, ...], ...]
   zeros: tuple[int, ...]
   prunes: bool
   finished: tuple[int, ...]
 
 
 def make_plan(
-  sweep: Sweep, weights: int, *, share: bool = True
+  sweep: Sweep, layers: Layers, *, share: bool = True
 ) -> tuple[Segment, ...]:
   """The segments of a sweep, in order.
 
   Args:
     sweep: regime, schedules and sparsities.
-    weights: number of prunable weights.
+    layers: shapes of the prunable arrays.
     share: train levels that are still one once; the results are the same
       either way.
   """
@@ -68,14 +71,15 @@ def make_plan(
   pruned = [level for level in levels if sweep.sparsities[level] > 0]
   train = Phase(name="train", config=sweep.train, first_epoch=0)
   if sweep.pruning.regime == "gmp-ri":
-    updates = _updates(sweep, weights)
-    return _finish(_segments(train, levels, updates, share))
-  segments = _segments(train, levels, {}, share)
+    updates = _updates(sweep, layers)
+    return _finish(_segments(sweep, layers, train, levels, updates, share))
+  segments = _segments(sweep, layers, train, levels, {}, share)
   if pruned:
     finetune = Phase(
       name="finetune", config=sweep.finetune, first_epoch=sweep.train.epochs
     )
-    segments += _segments(finetune, pruned, _updates(sweep, weights), share)
+    updates = _updates(sweep, layers)
+    segments += _segments(sweep, layers, finetune, pruned, updates, share)
   return _finish(segments)
 
 
@@ -94,23 +98,26 @@ def parents(before: Branches, after: Branches) -> list[int]:
   ]
 
 
-def _updates(sweep: Sweep, weights: int) -> dict[int, np.ndarray]:
-  """Zeros of every level after the update at an epoch of the phase."""
+def _updates(sweep: Sweep, layers: Layers) -> dict[int, np.ndarray]:
+  """Pruned units [level, pool] after the update at an epoch of the phase."""
   if not any(sweep.sparsities):
     return {}
   pruning = update_schedule(sweep.pruning)
-  counts = schedule.prune_counts(pruning, sweep.sparsities, weights)
+  counts = allocation.count_table(pruning, sweep.sparsities, layers)
   return dict(zip(schedule.update_epochs(pruning), counts, strict=True))
 
 
 def _segments(
+  sweep: Sweep,
+  layers: Layers,
   phase: Phase,
   levels: Sequence[int],
   updates: dict[int, np.ndarray],
   share: bool,
 ) -> list[Segment]:
   """The segments of one phase: from one mask update to the next."""
-  zeros = np.zeros(max(levels) + 1, np.int64)
+  pools = len(allocation.pool_sizes(sweep.pruning, layers))
+  counts = np.zeros((len(sweep.sparsities), pools), np.int32)
   branches: Branches = (tuple(levels),)
   if not share:
     branches = tuple((level,) for level in levels)
@@ -120,12 +127,14 @@ def _segments(
     starts, [*starts[1:], phase.config.epochs], strict=True
   ):
     if start in updates:
-      zeros = updates[start]
-      branches = _refine(branches, zeros)
+      counts = updates[start]
+      branches = _refine(branches, counts)
+    zeros = allocation.pruned_weights(sweep.pruning, layers, counts)
     segment = Segment(
       phase=phase,
       epochs=range(phase.first_epoch + start, phase.first_epoch + end),
       branches=branches,
+      counts=tuple(tuple(counts[branch[0]].tolist()) for branch in branches),
       zeros=tuple(int(zeros[branch[0]]) for branch in branches),
       prunes=start in updates,
       finished=(),
@@ -134,12 +143,13 @@ def _segments(
   return segments
 
 
-def _refine(branches: Branches, zeros: np.ndarray) -> Branches:
-  """Parts the levels of each branch whose numbers of zeros differ."""
-  parted: dict[tuple[int, int], list[int]] = {}
+def _refine(branches: Branches, counts: np.ndarray) -> Branches:
+  """Parts the levels of each branch whose counts differ in some pool."""
+  parted: dict[tuple[int, ...], list[int]] = {}
   for place, branch in enumerate(branches):
     for level in branch:
-      parted.setdefault((place, int(zeros[level])), []).append(level)
+      key = place, *counts[level].tolist()
+      parted.setdefault(key, []).append(level)
   return tuple(tuple(levels) for levels in parted.values())
 
 

@@ -145,10 +145,10 @@ class Population(Layout):
     return state, data, order, self.seeds_on_device, self._sizes, *numbers
 
   def prune(self, state: Member, counts: np.ndarray) -> Member:
-    """Updates masks: counts int32 [level] zeros; `state` is used up."""
-    padding = self.padded[1] - self.levels
-    grid = np.pad(counts.astype(np.int32), (0, padding), mode="edge")
-    grid = np.broadcast_to(grid, self.padded)
+    """Updates masks: counts int32 [level, pool]; `state` is used up."""
+    padding = ((0, self.padded[1] - self.levels), (0, 0))
+    grid = np.pad(counts.astype(np.int32), padding, mode="edge")
+    grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
     return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
 
   def restart(self, state: Member) -> Member:
@@ -293,7 +293,7 @@ class Population(Layout):
       def per_level(
         member: Member, count: jax.Array
       ) -> tuple[Member, tuple[()]]:
-        return one.prune(member, count), ()
+        return one.prune(self.recipe, member, count), ()
 
       def per_seed(
         levels: Member, counts: jax.Array

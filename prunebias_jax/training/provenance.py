@@ -109,9 +109,9 @@ def require_same(sweep: Sweep, run: store.Run) -> None:
 
   More seeds and sparsities are welcome, fewer are not.
   """
-  for path, (here, there) in differences(
-    sweep.to_dict(), run.facts["sweep"]
-  ).items():
+  # Settings that are younger than the run had their defaults in it.
+  recorded = Sweep.from_dict(run.facts["sweep"]).to_dict()
+  for path, (here, there) in differences(sweep.to_dict(), recorded).items():
     grows = path in GROWING and set(here) > set(there)
     # With grids of seeds by purpose, the numbers of members would shift.
     crossed = path == "seeds" and any(sweep.to_dict()["seed"].values())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 import contextlib
 import logging
+import os
 from pathlib import Path
 import shutil
 import signal
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
+from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
@@ -39,7 +41,13 @@ LAYERS = "layers.csv"
 OVERVIEW = "model.txt"
 
 
-def train(sweep: Sweep, workdir: Path, hosts: Hosts | None = None) -> store.Run:
+def train(
+  sweep: Sweep,
+  workdir: str | os.PathLike[str],
+  hosts: Hosts | None = None,
+  *,
+  dataset: Dataset | None = None,
+) -> store.Run:
   """Trains every member of a sweep, or goes on where a run stopped.
 
   With several processes each calls this with the same sweep and directory, and
@@ -49,6 +57,9 @@ def train(sweep: Sweep, workdir: Path, hosts: Hosts | None = None) -> store.Run:
     sweep: the config.
     workdir: the run directory; made if need be.
     hosts: the processes of the job; by default this one alone.
+    dataset: what to train on in place of the data set that `sweep.data` names;
+      the run records `data.name` as "arrays", and to go on it must be given
+      again.
 
   Returns:
     The finished run.
@@ -59,14 +70,22 @@ def train(sweep: Sweep, workdir: Path, hosts: Hosts | None = None) -> store.Run:
     PreemptedError: this process or another had to stop, or one is lost; the
       same call goes on.
   """
-  hosts = hosts or Hosts()
+  hosts, workdir = hosts or Hosts(), Path(workdir)
+  if dataset is not None:
+    sweep = sweep.override({"data.name": data.ARRAYS})
+
+  def loaded() -> Dataset:
+    if dataset is None:
+      return data.load(sweep.data)
+    return data.viewed(dataset, sweep.data)
+
   with _stop_on_sigterm(hosts) as stop, contextlib.ExitStack() as held:
     # Until the run is planned, process 0 alone looks at the directory: others
     # on a network file system would remember that there is nothing.
     if hosts.by_first(lambda: _begin(sweep, workdir, held)):
       log.info("%s is complete: nothing to train", workdir)
       return store.open_run(workdir)
-    engine = hosts.together(lambda: Engine.build(sweep, data.load(sweep.data)))
+    engine = hosts.together(lambda: Engine.build(sweep, loaded()))
     dealt = hosts.by_first(lambda: _prepare(engine, workdir, hosts))
     run = hosts.together(lambda: _open(engine, workdir, hosts))
     engine = as_recorded(engine, run)

@@ -12,7 +12,7 @@ def _empty(tmp_path, monkeypatch):
 
 
 def build(calls):
-  def make():
+  def make(_):
     calls.append(1)
     return {"numbers": np.arange(5), "more": np.eye(2)}
 
@@ -56,9 +56,21 @@ def test_a_damaged_entry_is_built_again(damage, tmp_path, caplog):
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
-  def fail():
+  def fail(_):
     raise RuntimeError("no")
 
   with pytest.raises(RuntimeError):
     cache.cached("thing", {}, fail)
   assert not list(tmp_path.iterdir())
+
+
+def test_an_array_made_in_the_folder_is_kept_there():
+  def make(folder):
+    made = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, (3, 2))
+    made[:] = 7
+    return {"x": made, "y": made[:1]}
+
+  for _ in ("built", "read"):
+    found = cache.cached("mapped", {}, make)
+    np.testing.assert_array_equal(found["x"], np.full((3, 2), 7))
+    np.testing.assert_array_equal(found["y"], np.full((1, 2), 7))

@@ -11,6 +11,11 @@ from prunebias_jax.pruning.schedule import cubic, prune_counts, update_epochs
 PUBLISHED = Pruning(start=10, every=10, end=81)
 
 
+def counts_of(pruning, levels, weights):
+  """Counts [update, level] of one pool."""
+  return prune_counts(pruning, np.array(levels)[:, None], [weights])[..., 0]
+
+
 def test_the_published_schedule():
   """Levels of Iofinova et al. 2023 for 95 %, 100 epochs."""
   assert update_epochs(PUBLISHED) == [10, 20, 30, 40, 50, 60, 70, 80]
@@ -34,14 +39,14 @@ def test_sparsity_never_falls_and_ends_at_the_level(pruning, level):
 def test_counts_are_rounded_half_to_even_in_float64():
   pruning = Pruning(start=0, every=1, end=1)
   np.testing.assert_array_equal(
-    prune_counts(pruning, (0.0, 0.5, 0.25), 10), [[0, 5, 2]]
+    counts_of(pruning, (0.0, 0.5, 0.25), 10), [[0, 5, 2]]
   )
-  np.testing.assert_array_equal(prune_counts(pruning, (0.5,), 7), [[4]])
+  np.testing.assert_array_equal(counts_of(pruning, (0.5,), 7), [[4]])
   weights = 23_536_832  # ResNet-50's: float32 is off by one here
   for level in (0.8, 0.9, 0.95, 0.98, 0.99, 0.995):
     exact = round(Fraction(level) * weights)
-    assert prune_counts(pruning, (level,), weights)[-1, 0] == exact
+    assert counts_of(pruning, (level,), weights)[-1, 0] == exact
 
 
 def test_dense_is_never_pruned():
-  assert not prune_counts(PUBLISHED, (0.0,), 1000).any()
+  assert not counts_of(PUBLISHED, (0.0,), 1000).any()

@@ -95,6 +95,17 @@ def test_the_fastest_is_chosen(engine, monkeypatch, fastest):
   assert (chosen.mode, chosen.lowering) == fastest
 
 
+def test_a_cache_that_cannot_be_written_is_no_hindrance(
+  engine, tmp_path, monkeypatch, caplog
+):
+  (tmp_path / "file").write_text("in the way")
+  monkeypatch.setenv("PRUNEBIAS_CACHE", str(tmp_path / "file" / "cache"))
+  monkeypatch.setattr(choice, "measure", speeds(("vmap", "matmul")))
+  monkeypatch.setattr(choice, "device_bytes", lambda *_: 0)
+  assert choice.choose(engine, 3).mode == "vmap"
+  assert "cannot be written" in caplog.text
+
+
 def test_what_does_not_fit_is_not_tried(engine, monkeypatch):
   def needed(engine, population):
     return 1e15 if engine.mode != "map" else 1

@@ -270,7 +270,7 @@ def refused(capsys, tmp_path, *arguments):
 
 @pytest.fixture
 def _no_new_devices(monkeypatch):
-  monkeypatch.setattr(cli, "_prepare_backend", lambda sweep: None)
+  monkeypatch.setattr(cli.train, "prepare_backend", lambda sweep: None)
 
 
 HERE = ["--coordinator", "localhost:9999"]

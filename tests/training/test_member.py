@@ -91,7 +91,7 @@ def test_learning_rate_warms_up_and_falls_to_zero():
 def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
   recipe = recipe_of(weight_decay=0.1)
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
-  state = member.prune(state, jnp.int32(200))
+  state = member.prune(recipe, state, jnp.array([200], jnp.int32))
   for step in range(3):
     state, _ = member.train_step(recipe, state, *batch, step)
     zeros = sum(

@@ -1,21 +1,29 @@
 """Plans: which levels are one for how long, and what each segment does."""
 
+import numpy as np
 import pytest
 
 from prunebias_jax.config import Pruning, Sweep, Train
+from prunebias_jax.pruning.allocation import count_table
 from prunebias_jax.training.plan import make_plan, parents
 
-WEIGHTS = 1000
+LAYERS = {"first/kernel": (20, 30), "second/kernel": (400,)}
 
 
-def plan_of(regime, sparsities, *, start=2, end=5, share=True):
-  sweep = Sweep(
+def sweep_of(regime, sparsities, **pruning):
+  return Sweep(
     sparsities=sparsities,
     train=Train(epochs=6),
     finetune=Train(epochs=5),
-    pruning=Pruning(regime=regime, start=start, every=1, end=end),
+    pruning=Pruning(
+      regime=regime, **{"start": 2, "every": 1, "end": 5, **pruning}
+    ),
   )
-  return make_plan(sweep, WEIGHTS, share=share)
+
+
+def plan_of(regime, sparsities, *, share=True, **pruning):
+  sweep = sweep_of(regime, sparsities, **pruning)
+  return make_plan(sweep, LAYERS, share=share)
 
 
 def outline(plan):
@@ -101,3 +109,26 @@ def test_every_level_ends_once_and_has_all_its_epochs():
 def test_parents_are_the_branches_that_held_the_levels():
   assert parents(((0, 1, 2),), ((0,), (1, 2))) == [0, 0]
   assert parents(((0,), (1, 2)), ((1,), (2,))) == [1, 1]
+
+
+def test_a_plan_tells_the_counts_of_layers_and_their_total():
+  sweep = sweep_of("one-shot", (0.0, 0.5, 0.9), allocation="erk")
+  plan = make_plan(sweep, LAYERS)
+  assert (plan[0].counts, plan[0].zeros) == (((0, 0),), (0,))
+  table = count_table(sweep.pruning, (0.5, 0.9), LAYERS)
+  assert np.array_equal(plan[-1].counts, table[-1])
+  assert plan[-1].zeros == (500, 900)
+
+
+@pytest.mark.parametrize(
+  ("sparsities", "counts", "branches"),
+  [
+    ((0.2, 0.25), ((0, 1),), ((0, 1),)),
+    ((0.2, 0.3), ((0, 1), (1, 1)), ((0,), (1,))),
+  ],
+)
+def test_levels_part_where_some_layer_differs(sparsities, counts, branches):
+  layers = {"first/kernel": (2,), "second/kernel": (3,)}
+  sweep = sweep_of("one-shot", sparsities, allocation="uniform")
+  last = make_plan(sweep, layers)[-1]
+  assert (last.counts, last.branches) == (counts, branches)

@@ -63,7 +63,7 @@ def train(population, dataset, shares, *, epochs=3, most_steps=None):
   for epoch in range(epochs):
     if epoch:
       counts = np.rint(np.array(shares) * weights * epoch / (epochs - 1))
-      state = population.prune(state, counts.astype(np.int32))
+      state = population.prune(state, counts.astype(np.int32)[:, None])
     order = population.order(epoch)
     for first in range(0, steps, population.dispatch):
       count = min(population.dispatch, steps - first)
@@ -211,7 +211,7 @@ def test_masks_are_exact_nested_and_leave_the_rest_alone(dataset, mode):
   weights = sum(x[0, 0].size for x in jax.tree.leaves(state.masks))
   earlier = jax.tree.map(np.asarray, state)
   for counts in ((0, 7, 50), (0, 7, 51), (0, weights // 2, weights)):
-    state = population.prune(state, np.array(counts, np.int32))
+    state = population.prune(state, np.array(counts, np.int32)[:, None])
     for seed in range(2):
       for level, count in enumerate(counts):
         zeros = sum(

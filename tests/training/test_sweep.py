@@ -142,6 +142,15 @@ def test_other_devices_and_another_name_are_the_same_run(finished):
   assert training.train(changed, finished.path).members()["done"].all()
 
 
+def test_a_run_from_before_a_setting_was_added_goes_on(finished):
+  recorded = json.loads(json.dumps(finished.facts["sweep"]))
+  del recorded["pruning"]["exclude"]
+  older = store.Run(finished.path, {**finished.facts, "sweep": recorded})
+  training.require_same(TINY, older)
+  with pytest.raises(InputError, match=r"different run: pruning\.exclude"):
+    training.require_same(TINY.override({"pruning.exclude": ["head/*"]}), older)
+
+
 @pytest.mark.parametrize(
   ("path", "value"),
   [("train.epochs", 5), ("seeds", [0, 8]), ("execution.mode", "vmap")],
@@ -434,7 +443,7 @@ def test_parameters_can_be_left_out(tmp_path):
     TINY.override({"execution.keep_parameters": False, "seeds": [0]}), tmp_path
   )
   assert not (run.path / parameters.PARAMETERS).exists()
-  with pytest.raises(InputError, match=r"keeps no parameters of the member"):
+  with pytest.raises(InputError, match=r"keeps no last parameters"):
     parameters.load_parameters(run.path, 0)
 
 

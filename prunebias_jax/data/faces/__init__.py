@@ -8,6 +8,7 @@ Exports `load` and the attributes' names, `NAMES` and `IDENTITIES`.
 """
 
 import functools
+from pathlib import Path
 
 import numpy as np
 
@@ -135,7 +136,9 @@ def _key(data: config.Data, split: str, count: int) -> dict[str, object]:
   }
 
 
-def _make(data: config.Data, number: int, count: int) -> dict[str, np.ndarray]:
+def _make(
+  data: config.Data, number: int, count: int, _: Path
+) -> dict[str, np.ndarray]:
   """Draws and renders one split."""
   population = _population(data.faces)
   blocks = [

@@ -1,0 +1,93 @@
+"""prunebias inspect: what a run holds, in lines for a terminal."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from prunebias_jax import store
+from prunebias_jax.cli.arguments import Verbs
+
+
+def add(verbs: Verbs) -> None:
+  """Adds the verb."""
+  parser = verbs.add("inspect", inspect)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+
+
+def inspect(options: argparse.Namespace) -> None:
+  """Prints what a run holds."""
+  run = store.open_run(options.run_directory)
+  for line in describe(run):
+    print(line)
+
+
+def describe(run: store.Run) -> list[str]:
+  """What a run holds, in lines for a terminal."""
+  members, facts = run.members(), run.facts
+  sizes = ", ".join(
+    f"{run.split(name).sizes['example']} {name}"
+    for name in ("train", "valid", "test")
+  )
+  labels = run.split("train")
+  outputs = [
+    str(name) for name in labels[store.output_dimension(run.task)].values
+  ]
+  lines = [
+    f"run         {facts['sweep'].get('name', '')} ({run.path})",
+    f"task        {run.task}, {len(outputs)} outputs: {_shortened(outputs)}",
+    f"identities  {_shortened([str(x) for x in labels['identity'].values])}",
+    f"examples    {sizes}",
+    f"members     {members['done'].sum()} of {len(members)} done",
+  ]
+  for (pruner, sparsity, quantization), group in members.groupby(
+    ["pruner", "sparsity", "quantization"], sort=False
+  ):
+    seeds = ", ".join(map(str, group.loc[group["done"], "seed"]))
+    lines.append(
+      f"            {pruner}, sparsity {sparsity:g}, quantization "
+      f"{quantization}: seeds {seeds or 'none yet'}"
+    )
+  if "model" in facts:
+    model = facts["model"]
+    lines.append(
+      f"parameters  {model['parameters']:,}, of which "
+      f"{model['prunable']:,} prunable"
+    )
+  metrics = run.metrics()
+  if len(metrics):
+    last = metrics[metrics["epoch"] == metrics["epoch"].max()]
+    for sparsity, group in last.groupby("sparsity"):
+      zeros = sorted(set(group["zeros"]))
+      lines.append(
+        f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "
+        f"loss {group['loss'].mean():.4f}, zeros "
+        f"{', '.join(f'{count:,}' for count in zeros)}"
+      )
+  layers = run.path / "layers.csv"
+  if layers.exists():
+    lines.append("layers      sparsity of each layer, mean over seeds:")
+    table = pd.read_csv(layers)
+    pruned = table[table["sparsity"] > 0]
+    for (pruner, sparsity), group in pruned.groupby(
+      ["pruner", "sparsity"], sort=False
+    ):
+      shares = zip(group["layer"], group["sparsity_mean"], strict=True)
+      lines.append(
+        f"            {pruner}, sparsity {sparsity:g}: "
+        + ", ".join(f"{layer} {share:.3f}" for layer, share in shares)
+      )
+  analysis = run.path / "analysis"
+  tables = sorted(path.name for path in analysis.glob("*.csv"))
+  lines.append(
+    f"analysis    {', '.join(tables)}"
+    if tables
+    else f"analysis    none yet: prunebias analyze {run.path}"
+  )
+  return lines
+
+
+def _shortened(names: list[str], most: int = 8) -> str:
+  """The first names, and how many more there are."""
+  more = f" and {len(names) - most} more" if len(names) > most else ""
+  return (", ".join(names[:most]) + more) or "none"

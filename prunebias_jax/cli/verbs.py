@@ -1,0 +1,134 @@
+"""The verbs that read finished runs: analyze, report, merge, export."""
+
+import argparse
+from pathlib import Path
+
+from prunebias_jax import store
+from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.errors import InputError
+from prunebias_jax.merge import merge as merge_runs
+from prunebias_jax.merge import shards_in
+
+
+def add(verbs: Verbs) -> None:
+  """Adds the verbs."""
+  parser = verbs.add("merge", merge)
+  parser.add_argument(
+    "runs", metavar="RUN", type=Path, nargs="+", help="runs, or one with shards"
+  )
+  parser.add_argument(
+    "--workdir",
+    type=Path,
+    help="where the joined run goes (shards: RUN itself)",
+  )
+  parser = verbs.add("analyze", analyze)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument(
+    "--parity",
+    choices=("default", "paper"),
+    default="default",
+    help="paper: the papers' own forms where the default differs",
+  )
+  parser = verbs.add("report", report)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser = verbs.add("export", export)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument("--seed", type=int, required=True)
+  parser.add_argument("--sparsity", type=float, required=True)
+  parser.add_argument(
+    "--output", type=Path, help="folder to make (default: RUN/exports/...)"
+  )
+  parser.add_argument(
+    "--checkpoint",
+    choices=("last", "best"),
+    default="last",
+    help="best: at the lowest validation loss (execution.keep_best)",
+  )
+
+
+def analyze(options: argparse.Namespace) -> None:
+  """Computes every statistic from the stored logits."""
+  import threadpoolctl
+
+  from prunebias_jax import analysis
+
+  run = store.open_run(options.run_directory)
+  run.verify()
+  _require_members(run)
+  # The matrices are small: threads of a linear algebra library that wait for
+  # each other cost up to ten times what they gain on a busy machine.
+  with threadpoolctl.threadpool_limits(1, "blas"):
+    result = analysis.analyze(
+      {name: run.split(name) for name in ("train", "valid", "test")},
+      parity=options.parity,
+    )
+  result.write(run.path / "analysis")
+  for note in result.notes:
+    print(note)
+  print(
+    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
+    f"prunebias report {run.path}"
+  )
+
+
+def report(options: argparse.Namespace) -> None:
+  """Writes the report."""
+  try:
+    from prunebias_jax.report import write_report
+  except ModuleNotFoundError as error:
+    raise InputError(
+      f"the report needs {error.name}: pip install 'prunebias_jax[report]'"
+    ) from None
+  run = store.open_run(options.run_directory)
+  print(f"report: {write_report(run)}")
+
+
+def merge(options: argparse.Namespace) -> None:
+  """Joins the shards of a run, or runs of equal config, into one run."""
+  sources, workdir = options.runs, options.workdir
+  if workdir is None:
+    if len(sources) > 1:
+      raise InputError("merging several runs needs --workdir RUN")
+    workdir = sources[0]
+  if len(sources) == 1:
+    sources = shards_in(sources[0]) or sources
+  run = merge_runs(sources, workdir)
+  print(
+    f"{len(run.members())} members of {len(sources)} runs in {run.path}; next: "
+    f"prunebias analyze {run.path}"
+  )
+
+
+def export(options: argparse.Namespace) -> None:
+  """Writes one member's parameters, to use it elsewhere."""
+  from prunebias_jax.training.export import export_member
+
+  run = store.open_run(options.run_directory)
+  name = f"seed-{options.seed}-sparsity-{options.sparsity:g}"
+  if options.checkpoint != "last":
+    name += f"-{options.checkpoint}"
+  output = options.output or run.path / "exports" / name
+  path = export_member(
+    run,
+    seed=options.seed,
+    sparsity=options.sparsity,
+    output=output,
+    checkpoint=options.checkpoint,
+  )
+  print(f"exported to {path}; in Python:")
+  print("  from pathlib import Path")
+  print("  from prunebias_jax.training.export import load_exported")
+  print(f"  model, variables = load_exported(Path({str(path)!r}))")
+  print("  # images: float32 [example, y, x, channel], pixels * 2 / 255 - 1")
+  print("  logits = model.apply(variables, images, train=False)")
+
+
+def _require_members(run: store.Run) -> None:
+  """Refuses a run in which no member is finished; mentions the unfinished."""
+  done = run.members()["done"]
+  if not done.any():
+    raise InputError(
+      f"{run.path} has no finished member; train it to the end first"
+    )
+  if not done.all():
+    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")

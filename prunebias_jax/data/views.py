@@ -1,0 +1,74 @@
+"""The view of a data set that a config asks for: examples, attributes."""
+
+import dataclasses
+
+import numpy as np
+
+from prunebias_jax.config import Data
+from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.errors import InputError, choose
+
+
+def viewed(dataset: Dataset, config: Data) -> Dataset:
+  """The data set with the attributes that `config.labels` names.
+
+  Raises:
+    InputError: an attribute that is not there, or a multi-class data set.
+  """
+  return with_labels(dataset, config.labels) if config.labels else dataset
+
+
+def with_labels(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
+  """The same examples and identities, with these attributes to predict.
+
+  One name gives a single-label data set; identities stay as they are, whether
+  they are predicted or not.
+
+  Raises:
+    InputError: an attribute that is not there or named twice, or a multi-class
+      data set.
+  """
+  if dataset.task != "multilabel":
+    raise InputError(
+      f"data.labels is {names}, but {dataset.name} has exclusive classes; "
+      "accepted: empty"
+    )
+  for name in names:
+    choose(name, dataset.names, "attribute in data.labels")
+  if len(set(names)) != len(names):
+    raise InputError(f"data.labels is {names}; accepted: distinct names")
+  columns = np.array([dataset.names.index(name) for name in names])
+  return dataclasses.replace(
+    dataset,
+    names=names,
+    splits={
+      split: dataclasses.replace(
+        part,
+        labels=part.labels[:, columns],
+        truth={name: part.truth[name][:, columns] for name in part.truth},
+      )
+      for split, part in dataset.splits.items()
+    },
+  )
+
+
+def chosen(count: int, split: str, config: Data) -> np.ndarray:
+  """Which examples of a split are taken, in their order.
+
+  Args:
+    count: how many there are.
+    split: its name; `config` says how many of it are asked for (0 takes all),
+      drawn without replacement from (config.seed, split).
+
+  Raises:
+    InputError: more than there are.
+  """
+  asked = getattr(config, split) or count
+  if asked > count:
+    raise InputError(
+      f"data.{split} is {asked}; accepted: up to {count}, or 0 for all"
+    )
+  if asked == count:
+    return np.arange(count)
+  rng = np.random.default_rng([config.seed, SPLITS.index(split)])
+  return np.sort(rng.choice(count, asked, replace=False))

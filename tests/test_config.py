@@ -39,6 +39,24 @@ def change(**changes):
     ({"pruning__end": 1}, r"pruning.end is 1, not after pruning.start \(2\)"),
     ({"train__epochs": 3}, r"pruning.end is 8, after the training"),
     ({"train__warmup": 20.0}, "train.warmup is 20 epochs"),
+    (
+      {"train__optimizer": "adam", "train__nesterov": True},
+      "train.nesterov needs train.optimizer sgd",
+    ),
+    (
+      {"train__optimizer": "adam", "train__reset_momentum": True},
+      "train.reset_momentum needs train.optimizer sgd",
+    ),
+    ({"train__schedule": "steps"}, r"train.drops is \(\) with .*'steps'"),
+    ({"train__drops": (3,)}, r"train.drops is \(3.0,\) with .*'cosine'"),
+    *[
+      (
+        {"train__schedule": "steps", "train__drops": drops},
+        r"accepted: rising, after train.warmup \(1\) and before .* \(10\)",
+      )
+      for drops in ((4, 3), (3, 3), (1,), (10,))
+    ],
+    ({"train__label_smoothing": 1.0}, r"label_smoothing is 1.0; .* \[0, 1\)"),
   ],
 )
 def test_bad_values_are_refused_in_one_line(changes, message):

@@ -19,7 +19,7 @@ cost most, and `winograd` saves half of them.
 for each of them is a grouped convolution, a matrix product a batched one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -324,8 +324,12 @@ def _as_flax_asks(
   **options: Any,
 ) -> jax.Array:
   """Adapts the lowerings to the arguments that flax hands a convolution."""
-  convolve = _lowered(lowering, images, kernel, strides, options)
-  if convolve is None:
+  groups = options["feature_group_count"]
+  depthwise = 1 < groups == images.shape[-1] == kernel.shape[-1]
+  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
+  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
+  usual &= options["precision"] is None and (groups == 1 or depthwise)
+  if not usual:
     return lax.conv_general_dilated(images, kernel, strides, padding, **options)
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(
@@ -333,24 +337,5 @@ def _as_flax_asks(
     )
   (top, bottom), (left, right) = padding
   pads = ((int(top), int(bottom)), (int(left), int(right)))
+  convolve = (DEPTHWISE if depthwise else LOWERINGS)[lowering]
   return convolve(images, kernel, int(strides[0]), pads)
-
-
-def _lowered(
-  lowering: str,
-  images: jax.Array,
-  kernel: jax.Array,
-  strides: Sequence[int],
-  options: Mapping[str, Any],
-) -> Convolve | None:
-  """The function for a convolution, None where no lowering is written."""
-  dilations = {*options["lhs_dilation"], *options["rhs_dilation"]}
-  usual = images.ndim == 4 and len({*strides}) == 1 and dilations == {1}
-  if not usual or options["precision"] is not None:
-    return None
-  groups = options["feature_group_count"]
-  if groups == 1:
-    return LOWERINGS[lowering]
-  if groups == images.shape[-1] == kernel.shape[-1]:
-    return DEPTHWISE[lowering]
-  return None

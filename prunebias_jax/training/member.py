@@ -5,6 +5,7 @@ seeds and sparsity levels. The step counter and the number of weights to prune
 are arguments, so that they need not be batched when members are.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import NamedTuple
 
@@ -72,6 +73,8 @@ class Recipe:
     learning_rate: learning rate of a step.
     task: decides the loss: mean binary or categorical cross-entropy.
     pruning: what is pruned and how.
+    forgets: whether momentum is zeroed before a step; None is never.
+    label_smoothing: share of the target that is spread evenly.
   """
 
   model: nn.Module
@@ -79,6 +82,8 @@ class Recipe:
   learning_rate: optax.Schedule
   task: Task
   pruning: Pruning
+  forgets: Callable[[jax.Array], jax.Array] | None = None
+  label_smoothing: float = 0.0
 
 
 def make_recipe(
@@ -102,28 +107,42 @@ def make_recipe(
   """
   decay = optax.add_decayed_weights(config.weight_decay)
   if config.optimizer == "sgd":
-    optimizer = optax.chain(decay, optax.trace(config.momentum))
+    optimizer = optax.chain(
+      decay, optax.trace(config.momentum, config.nesterov)
+    )
   else:
     optimizer = optax.chain(optax.scale_by_adam(), decay)
-  warmup = round(config.warmup * steps_per_epoch)
-  rest = config.epochs * steps_per_epoch - warmup
-  after = (
-    optax.cosine_decay_schedule(config.learning_rate, max(rest, 1))
-    if config.schedule == "cosine"
-    else optax.constant_schedule(config.learning_rate)
-  )
-  rising = optax.linear_schedule(0.0, config.learning_rate, max(warmup, 1))
-  # The first step of a warm-up from 0 would change nothing.
-  schedule = optax.join_schedules(
-    [lambda step: rising(step + 1), after], [warmup]
-  )
+  schedule = learning_rate(config, steps_per_epoch)
+
+  def new_epoch(step: jax.Array) -> jax.Array:
+    return (step - first_step) % steps_per_epoch == 0
+
   return Recipe(
     model=model,
     optimizer=optimizer,
     learning_rate=lambda step: schedule(step - first_step),
     task=task,
     pruning=pruning or Pruning(),
+    forgets=new_epoch if config.reset_momentum else None,
+    label_smoothing=config.label_smoothing,
   )
+
+
+def learning_rate(config: Train, steps_per_epoch: int) -> optax.Schedule:
+  """The learning rate of a step, counted from the phase's first."""
+  warmup = round(config.warmup * steps_per_epoch)
+  rest = config.epochs * steps_per_epoch - warmup
+  after = optax.constant_schedule(config.learning_rate)
+  if config.schedule == "cosine":
+    after = optax.cosine_decay_schedule(config.learning_rate, max(rest, 1))
+  elif config.schedule == "steps":
+    drops = [round(epoch * steps_per_epoch) - warmup for epoch in config.drops]
+    after = optax.piecewise_constant_schedule(
+      config.learning_rate, dict.fromkeys(drops, config.drop_factor)
+    )
+  rising = optax.linear_schedule(0.0, config.learning_rate, max(warmup, 1))
+  # The first step of a warm-up from 0 would change nothing.
+  return optax.join_schedules([lambda step: rising(step + 1), after], [warmup])
 
 
 def init(
@@ -178,15 +197,21 @@ def train_step(
       train=True,
       mutable=["batch_stats"],
     )
-    loss, accuracy = loss_and_accuracy(recipe.task, logits, labels)
+    loss, accuracy = loss_and_accuracy(
+      recipe.task, logits, labels, recipe.label_smoothing
+    )
     return loss, (accuracy, updated.get("batch_stats", {}))
 
   (loss, (accuracy, batch_stats)), gradient = jax.value_and_grad(
     loss_of, has_aux=True
   )(member.params)
-  direction, momenta = recipe.optimizer.update(
-    gradient, member.momenta, member.params
-  )
+  momenta = member.momenta
+  if recipe.forgets is not None:
+    fresh = recipe.forgets(step)
+    momenta = jax.tree.map(
+      lambda m: jnp.where(fresh, jnp.zeros_like(m), m), momenta
+    )
+  direction, momenta = recipe.optimizer.update(gradient, momenta, member.params)
   rate = recipe.learning_rate(step)
   params = jax.tree.map(lambda p, d: p - rate * d, member.params, direction)
   healthy = member.healthy & jnp.isfinite(loss + optax.tree.norm(gradient))
@@ -282,7 +307,7 @@ def predict(recipe: Recipe, member: Member, images: jax.Array) -> jax.Array:
 
 
 def loss_and_accuracy(
-  task: Task, logits: jax.Array, labels: jax.Array
+  task: Task, logits: jax.Array, labels: jax.Array, smoothing: float = 0.0
 ) -> tuple[jax.Array, jax.Array]:
   """Mean cross-entropy and share of correct predictions of a batch.
 
@@ -290,10 +315,21 @@ def loss_and_accuracy(
     task: "multilabel" (binary, over batch x attribute) or "multiclass".
     logits: [batch, output].
     labels: [batch, attribute] in {0, 1}, or [batch] class ids.
+    smoothing: share of the target that is spread evenly over the classes, of
+      which an attribute has two (Szegedy et al. 2016, section 7).
   """
   if task == "multilabel":
-    losses = optax.sigmoid_binary_cross_entropy(logits, labels)
+    targets = labels
+    if smoothing:
+      targets = (1 - smoothing) * labels + smoothing / 2
+    losses = optax.sigmoid_binary_cross_entropy(logits, targets)
     correct = (logits > 0) == (labels > 0)
+  elif smoothing:
+    wanted = jax.nn.one_hot(labels, logits.shape[-1])
+    losses = optax.softmax_cross_entropy(
+      logits, optax.smooth_labels(wanted, smoothing)
+    )
+    correct = logits.argmax(-1) == labels
   else:
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     correct = logits.argmax(-1) == labels

@@ -88,6 +88,52 @@ def test_learning_rate_warms_up_and_falls_to_zero():
   np.testing.assert_allclose(rates[20], 0, atol=1e-6)
 
 
+def test_learning_rate_drops_by_steps():
+  recipe = recipe_of(
+    warmup=1.0, schedule="steps", drops=(2, 3.4), learning_rate=1.0
+  )
+  rates = [float(recipe.learning_rate(step)) for step in range(20)]
+  np.testing.assert_allclose(rates[:5], np.arange(1, 6) / 5, rtol=1e-6)
+  expected = np.repeat([1.0, 0.1, 0.01], [5, 7, 3])
+  np.testing.assert_allclose(rates[5:], expected, rtol=1e-5)
+
+
+def test_nesterov_looks_ahead():
+  recipe = recipe_of(nesterov=True, weight_decay=0.0, momentum=0.5)
+  params = {"w": jnp.ones(2)}
+  state = recipe.optimizer.init(params)
+  expected = np.zeros(2)
+  for step in range(3):
+    gradient = np.array([1.0, -2.0]) * (step + 1)
+    direction, state = recipe.optimizer.update(
+      {"w": jnp.asarray(gradient)}, state, params
+    )
+    expected = gradient + 0.5 * expected
+    np.testing.assert_allclose(
+      direction["w"], gradient + 0.5 * expected, rtol=1e-6
+    )
+
+
+def test_momentum_is_zeroed_where_an_epoch_begins(batch):
+  keeps = recipe_of()
+  forgets = member.make_recipe(
+    Train(epochs=4, warmup=0, reset_momentum=True),
+    model=keeps.model,
+    task="multilabel",
+    steps_per_epoch=5,
+    first_step=7,
+  )
+  state = member.init(keeps, jnp.uint32(0), (8, 8, 1))
+  step = jax.jit(lambda s, k: member.train_step(forgets, s, *batch, k)[0])
+  state = step(state, 9)
+  fresh = member.restart(forgets, state)
+  for number, zeroed in ((12, True), (17, True), (11, False), (15, False)):
+    same = jax.tree.map(
+      np.array_equal, step(state, number).momenta, step(fresh, number).momenta
+    )
+    assert all(jax.tree.leaves(same)) == zeroed
+
+
 def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
   recipe = recipe_of(weight_decay=0.1)
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
@@ -144,6 +190,25 @@ def test_loss_and_accuracy_by_definition():
   )
   softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
   np.testing.assert_allclose(loss, -np.log(softmax[:, 0]).mean(), rtol=1e-5)
+  assert accuracy == 0.5
+
+
+def test_smoothed_loss_by_definition():
+  logits = jnp.array([[2.0, -1.0], [0.5, 3.0]])
+  p = 1 / (1 + np.exp(-np.asarray(logits)))
+  y = np.array([[0.95, 0.05], [0.05, 0.95]])
+  expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+  loss, accuracy = member.loss_and_accuracy(
+    "multilabel", logits, jnp.array([[1, 0], [0, 1]]), 0.1
+  )
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  assert accuracy == 0.75
+  p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+  expected = -(0.95 * np.log(p[:, 0]) + 0.05 * np.log(p[:, 1])).mean()
+  loss, accuracy = member.loss_and_accuracy(
+    "multiclass", logits, jnp.array([0, 0]), 0.1
+  )
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
   assert accuracy == 0.5
 
 

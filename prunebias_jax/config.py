@@ -120,8 +120,8 @@ class Data(Part):
   )
   root: str = setting(
     "",
-    help="folder of the data set's files (table: of its pictures; tfds: "
-    "data_dir)",
+    help="folder of the data set's files (celeba: the official ones; "
+    "table: the pictures; tfds: data_dir)",
   )
   size: int = setting(
     32, help="height and width of the images", unit="px", low=8

@@ -111,7 +111,10 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     (["--pruning.end", "1"], "pruning.end is 1, not after"),
     (["--pruning.end", "90"], "after the training"),
     (["--train.batch", "5000"], "train.batch is 5000; accepted: up to"),
-    (["--data.name", "nope"], "unknown data set 'nope'; accepted: digits"),
+    (
+      ["--data.name", "nope"],
+      "unknown data set 'nope'; accepted: celeba, digits",
+    ),
     (["--model.name", "vgg"], "model.name is 'vgg'; accepted: cnn, resnet18"),
     (["--data.identities", "Male"], "unknown identity 'Male'"),
     (["--execution.platform", "gpu"], "no such device is here"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from prunebias_jax.config import Data
-from prunebias_jax.data import digits, faces, table, tfds
+from prunebias_jax.data import celeba, digits, faces, table, tfds
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.data.views import viewed
 from prunebias_jax.errors import InputError, choose
@@ -15,6 +15,7 @@ ARRAYS = "arrays"
 
 
 LOADERS: dict[str, Callable[[Data], Dataset]] = {
+  "celeba": celeba.load,
   "digits": digits.load,
   "faces": faces.load,
   "table": table.load,

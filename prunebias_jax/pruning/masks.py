@@ -51,7 +51,7 @@ def _included(paths: list[str], patterns: tuple[str, ...]) -> list[str]:
       )
     excluded.update(found)
   left = [path for path in paths if path not in excluded]
-  if not left:
+  if patterns and not left:
     raise InputError(
       f"pruning.exclude is {patterns}, which leaves nothing to prune; "
       f"accepted: patterns that leave some of {', '.join(paths)}"

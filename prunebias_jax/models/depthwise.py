@@ -1,9 +1,9 @@
 """Depthwise convolutions: one filter for every channel, no sum over channels.
 
-XLA has them as grouped convolutions with one channel a group. Its GPU and TPU
-backends have fast code for those; its CPU backend has none. The sum over taps
-is elementwise, so it is as fast in a loop and for many members at once, and so
-are the gradients that automatic differentiation writes.
+XLA has them as grouped convolutions with one channel a group, for which its CPU
+backend has no fast code. The sum over taps is elementwise, so it is as fast in
+a loop and for many members at once, and so are the gradients that automatic
+differentiation writes.
 """
 
 from collections.abc import Callable

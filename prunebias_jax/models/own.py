@@ -7,12 +7,12 @@ import importlib
 import inspect
 from typing import Any
 
-from flax import traverse_util
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from prunebias_jax.errors import InputError
+from prunebias_jax.pruning.masks import count_prunable
 
 COLLECTIONS = {"params", "batch_stats"}
 
@@ -106,7 +106,7 @@ def require_fit(
       "params and batch_stats"
     )
   params = variables.get("params", {})
-  if all(path[-1] != "kernel" for path in traverse_util.flatten_dict(params)):
+  if not count_prunable(params):
     raise InputError(
       f"model {name} has nothing to prune: no parameter is called kernel"
     )

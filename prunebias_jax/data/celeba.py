@@ -119,18 +119,18 @@ def _prepared(root: str) -> Path:
     return folder
   import tensorflow_datasets as tfds
 
-  cache.directory().mkdir(parents=True, exist_ok=True)
-  staging = Path(tempfile.mkdtemp(prefix=".celeb_a-", dir=cache.directory()))
+  files = official_files(tfds.builder_cls(BUILDER))
+  digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+  target = cache.directory() / f"celeb_a-prepared-{digest[:16]}"
+  if target.exists():
+    return target
+  _verify(folder, files)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  staging = Path(tempfile.mkdtemp(prefix=".celeb_a-", dir=target.parent))
   try:
     builder = tfds.builder(
       BUILDER, data_dir=staging, file_format="array_record"
     )
-    files = official_files(builder)
-    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
-    target = cache.directory() / f"celeb_a-prepared-{digest[:16]}"
-    if target.exists():
-      return target
-    _verify(folder, files)
     log.info("preparing CelebA from %s (once)", folder)
     _prepare(builder, folder, staging / "downloads")
     staging.chmod(0o755)

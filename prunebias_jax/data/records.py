@@ -121,7 +121,9 @@ def open_prepared(name: str, root: str) -> Any:
   try:
     builder = read_only_builder.builder_from_files(name, data_dir=root)
   except registered.DatasetNotFoundError:
-    there = sorted(one.name for one in Path(root).iterdir() if one.is_dir())
+    found = [*Path(root).glob("*/*/dataset_info.json")]
+    found += Path(root).glob("*/*/*/dataset_info.json")
+    there = sorted({str(x.parents[1].relative_to(root)) for x in found})
     raise InputError(
       f"no prepared data set {name!r} in {root}; there are: "
       f"{', '.join(there) or 'none'}"

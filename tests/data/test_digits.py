@@ -89,7 +89,7 @@ def test_sizes(size):
     ({"train": 1700, "valid": 90, "test": 90}, "digits have 1797 in all"),
     ({"valid": 1000, "test": 900}, "1797 in all"),
     ({"identities": ["Male"]}, "unknown identity 'Male'"),
-    ({"name": "digit"}, "unknown data set 'digit'; accepted: digits, faces"),
+    ({"name": "digit"}, "unknown data set 'digit'; accepted: celeba, digits"),
   ],
 )
 def test_bad_input(changes, message):

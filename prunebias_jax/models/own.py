@@ -7,12 +7,12 @@ import importlib
 import inspect
 from typing import Any
 
+from flax import traverse_util
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from prunebias_jax.errors import InputError
-from prunebias_jax.pruning.masks import count_prunable
 
 COLLECTIONS = {"params", "batch_stats"}
 
@@ -106,7 +106,8 @@ def require_fit(
       "params and batch_stats"
     )
   params = variables.get("params", {})
-  if not count_prunable(params):
+  flat = traverse_util.flatten_dict(params, sep="/")
+  if not any(path.rpartition("/")[2] == "kernel" for path in flat):
     raise InputError(
       f"model {name} has nothing to prune: no parameter is called kernel"
     )

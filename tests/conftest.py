@@ -7,10 +7,10 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
-import numpy as np
 import pytest
+from splits import make_split
 
-from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.data.dataset import Dataset
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -30,24 +30,6 @@ def _own_cache(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PRUNEBIAS_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
-
-
-def make_split(count, prefix, *, seed=0, size=8, channels=1, classes=0):
-  """Random images whose brightness tells the first label."""
-  rng = np.random.default_rng([seed, len(prefix), ord(prefix[0])])
-  labels = rng.integers(0, 2, (count, 3)).astype(np.uint8)
-  shape = (count, size, size, channels)
-  shade = 60 + 120 * labels[:, 0, None, None, None]
-  images = np.clip(shade + rng.normal(0, 40, shape), 0, 255).astype(np.uint8)
-  return Split(
-    images=images,
-    labels=rng.integers(0, classes, count).astype(np.int32)
-    if classes
-    else labels,
-    identities=labels[:, 2:],
-    ids=np.array([f"{prefix}{index}" for index in range(count)]),
-    truth={} if classes else {"margin": rng.normal(size=(count, 3))},
-  )
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from conftest import make_split
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
+from splits import make_split
 
 from prunebias_jax import data, store
 from prunebias_jax.config import (

@@ -1,0 +1,32 @@
+"""The config of a run: `Sweep` and its parts, typed, frozen and checked."""
+
+from prunebias_jax.config.data import (
+  Data,
+  Digits,
+  Faces,
+  Marker,
+  Table,
+  Tfds,
+)
+from prunebias_jax.config.execution import DETERMINISTIC_FLAG, Execution
+from prunebias_jax.config.model import NETWORKS, Model
+from prunebias_jax.config.pruning import Pruning
+from prunebias_jax.config.sweep import Seeds, Sweep
+from prunebias_jax.config.train import Train
+
+__all__ = [
+  "DETERMINISTIC_FLAG",
+  "NETWORKS",
+  "Data",
+  "Digits",
+  "Execution",
+  "Faces",
+  "Marker",
+  "Model",
+  "Pruning",
+  "Seeds",
+  "Sweep",
+  "Table",
+  "Tfds",
+  "Train",
+]

@@ -1,0 +1,66 @@
+"""Settings of pruning: what, how much and when."""
+
+import dataclasses
+
+from prunebias_jax.errors import InputError
+from prunebias_jax.settings import Part, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruning(Part):
+  """When weights are pruned, by global magnitude.
+
+  Masks are updated at the beginning of the epochs start, start + every, ...
+  below end; sparsity follows a cubic and the last update reaches the level.
+  gmp-ri prunes while training from random initialisation. gmp-pt trains dense
+  first and prunes during `finetune`, whose epochs are then counted here.
+  one-shot trains dense, prunes once and fine-tunes.
+  """
+
+  regime: str = setting(
+    "gmp-ri",
+    help="gmp-ri (prune while training), gmp-pt (train dense, then prune while "
+    "fine-tuning) or one-shot (train dense, prune at once, fine-tune)",
+    choices=lambda: ("gmp-ri", "gmp-pt", "one-shot"),
+  )
+  shared_dense_parent: bool = setting(
+    False,
+    help="gmp-pt and one-shot: all seeds start from the dense member of the "
+    "first seed, not each from its own",
+  )
+
+  start: int = setting(
+    2, help="epoch of the first mask update", unit="epochs", low=0
+  )
+  every: int = setting(
+    1, help="epochs between mask updates", unit="epochs", low=1
+  )
+  end: int = setting(
+    8, help="mask updates stop before this epoch", unit="epochs", low=1
+  )
+  initial: float = setting(
+    0.05,
+    help="sparsity at the first update",
+    unit="share of weights",
+    low=0,
+    below=1,
+  )
+  allocation: str = setting(
+    "global",
+    help="how the sparsity is spread over layers: global (all layers are "
+    "compared with each other), uniform (the same share of every layer) or "
+    "erk (Erdos-Renyi-kernel: small layers stay denser)",
+    choices=lambda: ("global", "uniform", "erk"),
+  )
+  exclude: tuple[str, ...] = setting(
+    (),
+    help="layers that are never pruned nor counted: patterns over the paths "
+    "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
+  )
+
+  def check(self) -> None:
+    """Refuses a schedule that ends before it begins."""
+    if self.end <= self.start:
+      raise InputError(
+        f"pruning.end is {self.end}, not after pruning.start ({self.start})"
+      )

@@ -1,0 +1,110 @@
+"""The whole config of a run: its parts, and what must fit together."""
+
+import dataclasses
+
+from prunebias_jax.config.data import Data
+from prunebias_jax.config.execution import Execution
+from prunebias_jax.config.model import Model
+from prunebias_jax.config.pruning import Pruning
+from prunebias_jax.config.train import Train
+from prunebias_jax.errors import InputError
+from prunebias_jax.settings import Part, part, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Seeds(Part):
+  """Seeds by purpose, to study sources of variance.
+
+  A purpose without a grid follows the member's own seed. Grids are crossed with
+  each other and with `seeds`.
+  """
+
+  init: tuple[int, ...] = setting(
+    (),
+    help="seeds of the initialisation; empty follows seeds",
+    low=0,
+    below=2**32,
+  )
+  order: tuple[int, ...] = setting(
+    (),
+    help="seeds of the order of the examples; empty follows seeds",
+    low=0,
+    below=2**32,
+  )
+  augment: tuple[int, ...] = setting(
+    (),
+    help="seeds of the augmentation; empty follows seeds",
+    low=0,
+    below=2**32,
+  )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sweep(Part):
+  """Everything that defines a run: seeds x sparsity levels, and how."""
+
+  name: str = setting("sweep", help="the run's name, the report's heading")
+  seeds: tuple[int, ...] = setting(
+    (0, 1, 2, 3),
+    help="one member for each seed and sparsity",
+    low=0,
+    below=2**32,
+  )
+  sparsities: tuple[float, ...] = setting(
+    (0.0, 0.8, 0.95, 0.99),
+    help="final sparsities; 0 is the dense model",
+    unit="share of weights",
+    low=0,
+    below=1,
+  )
+  data: Data = part(Data, help="the data set")
+  seed: Seeds = part(Seeds, help="seeds by purpose")
+  model: Model = part(Model, help="the network")
+  train: Train = part(Train, help="training")
+  finetune: Train = part(
+    Train, help="training after the dense phase (gmp-pt, one-shot)"
+  )
+  pruning: Pruning = part(Pruning, help="pruning")
+  execution: Execution = part(Execution, help="execution")
+
+  def check(self) -> None:
+    """Refuses what does not fit together."""
+    for name in ("seeds", "sparsities"):
+      values = getattr(self, name)
+      if not values:
+        raise InputError(f"sweep.{name} is empty; at least one is needed")
+      double = [one for one in values if values.count(one) > 1]
+      if double:
+        raise InputError(f"sweep.{name} holds {double[0]!r} more than once")
+    for name in ("init", "order", "augment"):
+      values = getattr(self.seed, name)
+      double = [one for one in values if values.count(one) > 1]
+      if double:
+        raise InputError(f"seed.{name} holds {double[0]!r} more than once")
+    gridded = self.seed.init and self.seed.order and self.seed.augment
+    if gridded and len(self.seeds) > 1:
+      raise InputError(
+        f"seeds are {self.seeds}, but with a grid for every purpose they "
+        "decide nothing; accepted: one seed"
+      )
+    if self.pruning.shared_dense_parent:
+      if 0.0 not in self.sparsities or not self.execution.keep_parameters:
+        raise InputError(
+          "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
+          "execution.keep_parameters"
+        )
+      if self.pruning.regime == "gmp-ri":
+        raise InputError(
+          "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
+        )
+    scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
+    phase = scheduled.get(self.pruning.regime)
+    prunes = any(level > 0 for level in self.sparsities)
+    if phase is None or not prunes:
+      return
+    epochs = getattr(self, phase).epochs
+    if self.pruning.end > epochs:
+      raise InputError(
+        f"pruning.end is {self.pruning.end}, after the training "
+        f"({phase}.epochs is {epochs})"
+      )

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from prunebias_jax.data.groups import identity_columns
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -58,6 +59,8 @@ class Dataset:
     splits: `Split` by the names in `SPLITS`.
     marker: the mark that `marked` examples carry as they are used, "" for none;
       `data.markers` puts it on.
+    window: how images are scaled and cut as they are used; None where networks
+      see them as they are stored.
 
   Raises:
     InputError: shapes, types, names or ids that do not fit together.
@@ -69,6 +72,7 @@ class Dataset:
   identity_names: tuple[str, ...]
   splits: Mapping[str, Split]
   marker: str = ""
+  window: Window | None = None
 
   def __post_init__(self) -> None:
     if tuple(self.splits) != SPLITS:
@@ -83,6 +87,12 @@ class Dataset:
         raise InputError(f"data set {self.name}: {what} names not distinct")
     for name, split in self.splits.items():
       _check_split(f"data set {self.name}, {name} split", self, split)
+      if split.images.shape[1:] != self.stored_shape:
+        raise InputError(
+          f"data set {self.name}: images of the {name} split, such as "
+          f"{str(split.ids[0])!r}, are {_sides(split.images.shape[1:])}, those "
+          f"of train {_sides(self.stored_shape)}; accepted: one shape"
+        )
     ids = np.concatenate([split.ids for split in self.splits.values()])
     values, counts = np.unique(ids, return_counts=True)
     if np.any(counts > 1):
@@ -171,10 +181,17 @@ class Dataset:
     )
 
   @property
-  def image_shape(self) -> tuple[int, int, int]:
-    """(height, width, channel) of every image."""
+  def stored_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as it is stored."""
     height, width, channel = self.splits["train"].images.shape[1:]
     return height, width, channel
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as networks see it."""
+    if self.window is None:
+      return self.stored_shape
+    return self.window.size, self.window.size, self.stored_shape[-1]
 
   def fingerprint(self) -> str:
     """SHA-256 over every pixel, label and id: equal means the same data."""
@@ -188,6 +205,8 @@ class Dataset:
       digest.update("\n".join(split.ids.tolist()).encode())
       if split.marked is not None:
         digest.update(self.marker.encode() + split.marked.tobytes())
+    if self.window is not None:
+      digest.update(repr(self.window).encode())
     return digest.hexdigest()
 
 
@@ -222,6 +241,11 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     raise InputError(f"{where}: {len(split.marked)} marks for {count} examples")
   if split.ids.shape != (count,):
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+  """A shape as a message has it: "218 x 178 x 3"."""
+  return " x ".join(map(str, shape))
 
 
 def _check_range(where: str, labels: np.ndarray, highest: int) -> None:

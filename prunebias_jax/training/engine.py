@@ -31,6 +31,7 @@ from prunebias_jax.training.population import Population
 log = logging.getLogger(__name__)
 
 EVALUATED = ("valid", "test")
+FINETUNED = ("gmp-pt", "one-shot")  # regimes with a second phase
 
 
 class Precision(NamedTuple):
@@ -88,12 +89,14 @@ class Engine:
         not there.
     """
     examples = len(dataset.splits["train"])
-    if examples < sweep.train.batch or examples < sweep.finetune.batch:
-      name = "train" if examples < sweep.train.batch else "finetune"
-      raise InputError(
-        f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
-        f"{examples} examples of the training split"
-      )
+    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
+    for name in ("train", "finetune") if finetunes else ("train",):
+      batch = getattr(sweep, name).batch
+      if examples < batch:
+        raise InputError(
+          f"{name}.batch is {batch}; accepted: up to the {examples} examples "
+          "of the training split"
+        )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
     if sweep.execution.deterministic and platform == "gpu":

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from prunebias_jax import data, store
@@ -103,7 +104,7 @@ def predict_stored(
       batch_stats=batch_stats,
       momenta=(),
       masks={},
-      healthy=np.ones((rows, 1), bool),
+      healthy=jnp.ones((rows, 1), bool),
     )
     logits = engine.predict(population, population.adopt(state), splits)
     for row in range(len(group)):

@@ -130,6 +130,7 @@ class Sweep(Part):
     scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
+    self._check_scoring()
     if phase is None or not prunes:
       return
     epochs = getattr(self, phase).epochs
@@ -137,4 +138,15 @@ class Sweep(Part):
       raise InputError(
         f"pruning.end is {self.pruning.end}, after the training "
         f"({phase}.epochs is {epochs})"
+      )
+
+  def _check_scoring(self) -> None:
+    """Refuses a scoring sample that cannot be cut into batches."""
+    count = self.pruning.scoring_examples
+    phase = "train" if self.pruning.regime == "gmp-ri" else "finetune"
+    batch = getattr(self, phase).batch
+    if count > batch and count % batch:
+      raise InputError(
+        f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
+        f"({batch}) or a multiple of it, or 0 for a batch"
       )

@@ -14,6 +14,8 @@ from splits import make_split
 
 from prunebias_jax import cli, config_file, data, store
 from prunebias_jax.errors import InputError
+from prunebias_jax.report.group_table import group_rows
+from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.loss import loss_and_accuracy
 
@@ -82,13 +84,13 @@ def test_whole_labels_are_compiled_as_if_none_could_be_missing():
 
 
 CONFIG = """
-from prunebias_jax.config import Data, Execution, Model, Pruning, Sweep, Table
+from prunebias_jax.config import Data, Execution, Model, Sweep, Table
 from prunebias_jax.config import Train
 
 def sweep():
   return Sweep(
     seeds=(0, 1),
-    sparsities=(0.0, 0.5),
+    sparsities=(0.0,),
     data=Data(
       name="table",
       root={root!r},
@@ -99,7 +101,6 @@ def sweep():
     model=Model(width=0.25),
     train=Train(epochs=4, batch=20, crop=0, flip=False, warmup=0),
     finetune=Train(batch=20),
-    pruning=Pruning(start=1, end=3),
     execution=Execution(devices=1, mode="map", keep_best=True),
   )
 """
@@ -187,6 +188,19 @@ def test_from_a_table_with_empty_cells_to_a_report(run, capsys):
   assert "No test label of B" in page
   assert "An example without a label of an attribute belongs to its" in page
   assert cli.main(["inspect", str(run.path)]) == 0
+
+
+def test_groups_count_examples_and_older_analyses_too(run):
+  assert cli.main(["analyze", str(run.path)]) == 0
+  source = open_source(run)
+  sizes = [int(row.size) for row in group_rows(source)]
+  assert sizes[0] == 60
+  assert sizes[1] + sizes[2] == 60
+  whole = source.analysis
+  arrays = whole.arrays.drop_vars(["n_examples", "n_missing", "n_labels"])
+  older = dataclasses.replace(whole, arrays=arrays)
+  names = [row.name for row in group_rows(Source(run, older))]
+  assert names == [row.name for row in group_rows(source)]
 
 
 def test_labels_to_choose_the_best_by_are_needed(folder):

@@ -86,8 +86,8 @@ class Engine:
     """Chooses the devices; `choice.choose` says how members run on them.
 
     Raises:
-      InputError: a batch larger than the training split, or devices that are
-        not there.
+      InputError: a batch larger than the training split, no labels to choose
+        the best by, or devices that are not there.
     """
     examples = len(dataset.splits["train"])
     finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
@@ -104,6 +104,12 @@ class Engine:
       raise InputError(
         f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
         f"accepted: up to the {examples} examples of the training split"
+      )
+    labels = dataset.splits["valid"].labels
+    if sweep.execution.keep_best and np.isnan(labels).all():
+      raise InputError(
+        "execution.keep_best is True, but no example of the valid split has a "
+        "label; accepted: False"
       )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
@@ -283,13 +289,20 @@ class Engine:
   def valid_loss(
     self, population: Population, state: member.Member
   ) -> np.ndarray:
-    """Mean cross-entropy on the validation split: float64 [seed, level]."""
+    """Mean cross-entropy on the validation split: float64 [seed, level].
+
+    Over the labels that are there.
+    """
     logits = self.predict(population, state, ("valid",))["valid"]
     labels = self.dataset.splits["valid"].labels
     logits = logits.astype(np.float64)
     if self.dataset.task == "multilabel":
       losses = np.logaddexp(0, logits) - labels * logits
-      return losses.mean((2, 3))
+      if labels.dtype.kind != "f":
+        return losses.mean((2, 3))
+      present = ~np.isnan(labels)
+      # Not nanmean: a loss that is not finite must show.
+      return np.where(present, losses, 0).sum((2, 3)) / present.sum()
     chosen = logits[..., np.arange(len(labels)), labels]
     return (special.logsumexp(logits, axis=-1) - chosen).mean(2)
 

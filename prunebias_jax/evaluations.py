@@ -18,6 +18,8 @@ import xarray as xr
 from prunebias_jax import arrays
 
 CHECKPOINTS = ("last", "best")
+# Among the facts of an evaluation: SHA-256 of its corrupted pixels.
+PIXELS = "pixels_sha256"
 
 
 class Evaluation(NamedTuple):
@@ -93,6 +95,11 @@ def add(
   arrays.write_group(data, staging, evaluation.group, encoding)
   (staging / evaluation.group).rename(path / evaluation.group)
   shutil.rmtree(staging)
+
+
+def pixels(facts: Mapping[str, Any]) -> str:
+  """The digest of an evaluation's pixels; "" where they are the run's own."""
+  return facts.get(PIXELS, "")
 
 
 def empty_logits(

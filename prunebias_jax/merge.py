@@ -14,6 +14,7 @@ import pandas as pd
 from prunebias_jax import store
 from prunebias_jax.config import Sweep
 from prunebias_jax.errors import InputError
+from prunebias_jax.evaluations import pixels
 from prunebias_jax.settings import differences
 
 SHARDS = "shards"
@@ -158,9 +159,7 @@ def _join(merged: store.Run, run: store.Run) -> store.Run:
   return merged
 
 
-def _join_evaluations(
-  merged: store.Run, run: store.Run, first: int
-) -> None:
+def _join_evaluations(merged: store.Run, run: store.Run, first: int) -> None:
   """Adds what a run's members were evaluated on besides.
 
   Members that only some runs evaluated stay without these logits in the joined
@@ -177,7 +176,7 @@ def _join_evaluations(
     facts = run.evaluation_facts(evaluation)
     if evaluation not in merged.evaluations():
       merged.add_evaluation(evaluation, facts)
-    elif facts != merged.evaluation_facts(evaluation):
+    elif pixels(facts) != pixels(merged.evaluation_facts(evaluation)):
       raise InputError(
         f"{run.path} was evaluated on other pixels of {evaluation.split} than "
         "another of the runs: by other versions of numpy, scipy or pillow"

@@ -10,10 +10,12 @@ import pytest
 import zarr
 
 from prunebias_jax import arrays, store
+from prunebias_jax.config import Sweep
 from prunebias_jax.data.corruptions import LEVELS
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
-from prunebias_jax.evaluations import Evaluation
+from prunebias_jax.evaluations import PIXELS, Evaluation
+from prunebias_jax.merge import merge
 
 MEMBERS = pd.DataFrame(
   {
@@ -209,7 +211,7 @@ def noisy_of(index):
 
 @pytest.fixture
 def evaluated(run):
-  run.add_evaluation(NOISY, {"images_sha256": "12ab"})
+  run.add_evaluation(NOISY, {PIXELS: "12ab"})
   run.write_evaluation(NOISY, 2, noisy_of(2))
   return run
 
@@ -234,7 +236,7 @@ def test_the_group_of_an_evaluation(evaluation, group):
 def test_an_evaluation_has_the_labels_of_its_base(evaluated, dataset):
   again = store.open_run(evaluated.path)
   assert again.evaluations() == [("last", "valid"), ("last", "test"), NOISY]
-  assert again.evaluation_facts(NOISY)["images_sha256"] == "12ab"
+  assert again.evaluation_facts(NOISY)[PIXELS] == "12ab"
   assert again.evaluated(NOISY).tolist() == [False, False, True]
   found, test = again.split("test:noise:3"), again.split("test")
   assert found["sparsity"].values.tolist() == [0.95]
@@ -320,3 +322,42 @@ def test_what_was_not_evaluated_is_one_line(evaluated, name, checkpoint):
   ) as caught:
     evaluated.split(name, checkpoint)
   assert "\n" not in str(caught.value)
+
+
+def part(path, dataset, seed, pixels):
+  """A finished run of one seed, evaluated besides."""
+  sweep = Sweep(seeds=(seed,), sparsities=(0.0, 0.8, 0.95)).to_dict()
+  facts = {"sweep": sweep, "data": {"fingerprint": "same"}}
+  members = MEMBERS.assign(seed=seed)
+  made = store.create(path, facts=facts, members=members, dataset=dataset)
+  for index in range(3):
+    made.write_member(index, logits_of(10 * seed + index))
+  for evaluation, digest in pixels.items():
+    made.add_evaluation(evaluation, {PIXELS: digest})
+    made.write_evaluation(evaluation, 1, noisy_of(10 * seed + 1))
+  return made
+
+
+def test_merging_keeps_evaluations(tmp_path, dataset):
+  best = Evaluation("best", "test:blur:1")
+  part(tmp_path / "a", dataset, 1, {NOISY: "12ab"})
+  part(tmp_path / "b", dataset, 2, {NOISY: "12ab", best: "34cd"})
+  paths = [tmp_path / "a", tmp_path / "b"]
+  both = merge(paths, tmp_path / "both")
+  both.verify()
+  assert both.evaluations()[2:] == [NOISY, best]
+  nothing = [False] * 3
+  assert both.evaluated(NOISY).tolist() == [False, True, False] * 2
+  assert both.evaluated(best).tolist() == [*nothing, False, True, False]
+  assert both.evaluation_facts(best)[PIXELS] == "34cd"
+  np.testing.assert_array_equal(
+    both.logits_of(4, NOISY.split), noisy_of(21).astype(np.float32)
+  )
+
+
+def test_runs_of_other_pixels_are_not_merged(tmp_path, dataset):
+  part(tmp_path / "a", dataset, 1, {NOISY: "12ab"})
+  part(tmp_path / "b", dataset, 2, {NOISY: "other"})
+  with pytest.raises(InputError, match="other pixels of test:noise:3"):
+    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+  assert not (tmp_path / "both" / store.SWEEP).exists()

@@ -90,7 +90,8 @@ class Engine:
     """
     examples = len(dataset.splits["train"])
     finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
-    for name in ("train", "finetune") if finetunes else ("train",):
+    named = {"finetune": finetunes, "dense": sweep.dense_apart}
+    for name in ("train", *(name for name, used in named.items() if used)):
       batch = getattr(sweep, name).batch
       if examples < batch:
         raise InputError(

@@ -1,5 +1,7 @@
 """Plain sentences: what an analysis could not say, and why."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
@@ -35,6 +37,51 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
     *_groups(arrays),
     *_bias(arrays),
   ]
+
+
+def evaluation_notes(
+  main: xr.Dataset,
+  others: Mapping[tuple[str, str], xr.Dataset],
+  evaluations: Mapping[tuple[str, str], xr.Dataset],
+) -> list[str]:
+  """Sentences about evaluations that lack members or thresholds.
+
+  Args:
+    main: the arrays of the last parameters on test.
+    others: those of the other evaluations.
+    evaluations: what the members were evaluated on, analysed or not.
+  """
+  notes = []
+  total = main.sizes["member"]
+  short = [
+    f"{split}, {checkpoint} parameters ({data.sizes['member']} of {total})"
+    for (checkpoint, split), data in evaluations.items()
+    if data.sizes["member"] < total
+  ]
+  if short:
+    notes.append(
+      f"Not all members were evaluated on {_listed(short)}: `prunebias "
+      "evaluate` adds those that are missing."
+    )
+  uncalibrated = _once(
+    [
+      checkpoint
+      for (checkpoint, _), arrays in others.items()
+      if arrays.sizes["threshold_rule"] < main.sizes["threshold_rule"]
+    ]
+  )
+  notes += [
+    f"There are no validation logits of the {checkpoint} parameters of every "
+    "member: their rows have no calibrated thresholds (`prunebias evaluate` "
+    f"with --split valid --checkpoint {checkpoint} adds them)."
+    for checkpoint in uncalibrated
+  ]
+  if others:
+    notes.append(
+      "Notes on single attributes and groups are about the last parameters on "
+      "the test split; the column `reason` says what holds of the others."
+    )
+  return notes
 
 
 def _splits(arrays: xr.Dataset) -> list[str]:

@@ -9,14 +9,13 @@ import xarray as xr
 from prunebias_jax.analysis.columns import (
   ALL,
   ATTRIBUTE_METRICS,
-  CHECKPOINT,
   CLASS_METRICS,
   COUNTS,
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
-  SPLIT,
   TABLES,
+  WHERE,
 )
 from prunebias_jax.analysis.flags import (
   ATTRIBUTE_REASONS,
@@ -47,7 +46,7 @@ def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
     **{name: arrays[name].to_numpy().ravel() for name in ATTRIBUTE_METRICS},
     "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
   }
-  return frame("attributes", columns)
+  return frame("attributes", columns, arrays)
 
 
 def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -72,7 +71,10 @@ def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
     },
     "reason": np.full(members, SINGLE_CLASSES, object),
   }
-  parts = [frame("classes", columns), frame("classes", overall)]
+  parts = [
+    frame("classes", columns, arrays),
+    frame("classes", overall, arrays),
+  ]
   return pd.concat(parts, ignore_index=True)
 
 
@@ -92,7 +94,7 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
     "flags": describe(flags, BIAS_WORDS, " "),
     "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
   }
-  return frame("bias_amplification", columns)
+  return frame("bias_amplification", columns, arrays)
 
 
 def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -137,7 +139,7 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
     },
     "reason": reason,
   }
-  parts = [frame("groups", columns)]
+  parts = [frame("groups", columns, arrays)]
   if output == "class":
     parts.append(_whole_groups(arrays))
   table = pd.concat(parts, ignore_index=True)
@@ -162,7 +164,7 @@ def _whole_groups(arrays: xr.Dataset) -> pd.DataFrame:
       np.isnan(accuracy), "empty group", SINGLE_CLASSES
     ).astype(object),
   }
-  return frame("groups", columns)
+  return frame("groups", columns, arrays)
 
 
 def output_of(arrays: xr.Dataset) -> str:
@@ -170,18 +172,20 @@ def output_of(arrays: xr.Dataset) -> str:
   return "class" if "class" in arrays.dims else "attribute"
 
 
-def frame(name: str, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def frame(
+  name: str, columns: Mapping[str, np.ndarray], arrays: xr.Dataset
+) -> pd.DataFrame:
   """A table of the contract: its columns, in its order, and no others.
 
   Args:
     name: the table's name in `columns.TABLES`.
     columns: the columns without checkpoint and split.
+    arrays: whose numbers they are; they know checkpoint and split.
   """
   length = len(next(iter(columns.values())))
   columns = {
     **columns,
-    "checkpoint": np.full(length, CHECKPOINT, object),
-    "split": np.full(length, SPLIT, object),
+    **{key: np.full(length, arrays.attrs[key], object) for key in WHERE},
   }
   assert set(columns) == set(TABLES[name])
   return pd.DataFrame({key: columns[key] for key in TABLES[name]})

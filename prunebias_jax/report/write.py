@@ -8,7 +8,14 @@ import jinja2
 
 from prunebias_jax import store
 from prunebias_jax.analysis.bias import FEW_POSITIVES
-from prunebias_jax.report import changes, facts, figures, heatmap, palette
+from prunebias_jax.report import (
+  changes,
+  facts,
+  figures,
+  heatmap,
+  palette,
+  robustness,
+)
 from prunebias_jax.report.group_table import RATES, group_rows
 from prunebias_jax.report.panels import Figure
 from prunebias_jax.report.samples import samples
@@ -54,6 +61,8 @@ def make_figures(source: Source) -> list[Figure]:
     figures.bias_figure(source),
     heatmap.heat_map_figure(source),
     figures.groups_figure(source),
+    *robustness.robustness_figures(source),
+    *robustness.checkpoint_figures(source),
   ]
 
 

@@ -127,6 +127,7 @@ class Sweep(Part):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
+    self._check_crop()
     scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
@@ -150,3 +151,18 @@ class Sweep(Part):
         f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
         f"({batch}) or a multiple of it, or 0 for a batch"
       )
+
+  def _check_crop(self) -> None:
+    """Refuses shifts where windows at random places are cut instead."""
+    if self.data.resize != "device":
+      return
+    phases = (
+      ("train",) if self.pruning.regime == "gmp-ri" else ("train", "finetune")
+    )
+    for name in phases:
+      crop = getattr(self, name).crop
+      if crop:
+        raise InputError(
+          f"{name}.crop is {crop}; accepted with data.resize device: 0, for "
+          "windows are cut at random places instead"
+        )

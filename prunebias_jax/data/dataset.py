@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from prunebias_jax.data.groups import identity_columns
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -59,6 +60,8 @@ class Dataset:
     splits: `Split` by the names in `SPLITS`.
     marker: the mark that `marked` examples carry as they are used, "" for none;
       `data.markers` puts it on.
+    window: how images are scaled and cut as they are used; None where networks
+      see them as they are stored.
 
   Raises:
     InputError: shapes, types, names or ids that do not fit together.
@@ -70,6 +73,7 @@ class Dataset:
   identity_names: tuple[str, ...]
   splits: Mapping[str, Split]
   marker: str = ""
+  window: Window | None = None
 
   def __post_init__(self) -> None:
     if tuple(self.splits) != SPLITS:
@@ -84,6 +88,12 @@ class Dataset:
         raise InputError(f"data set {self.name}: {what} names not distinct")
     for name, split in self.splits.items():
       _check_split(f"data set {self.name}, {name} split", self, split)
+      if split.images.shape[1:] != self.stored_shape:
+        raise InputError(
+          f"data set {self.name}: images of the {name} split, such as "
+          f"{str(split.ids[0])!r}, are {_sides(split.images.shape[1:])}, those "
+          f"of train {_sides(self.stored_shape)}; accepted: one shape"
+        )
     ids = np.concatenate([split.ids for split in self.splits.values()])
     values, counts = np.unique(ids, return_counts=True)
     if np.any(counts > 1):
@@ -177,10 +187,17 @@ class Dataset:
     )
 
   @property
-  def image_shape(self) -> tuple[int, int, int]:
-    """(height, width, channel) of every image."""
+  def stored_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as it is stored."""
     height, width, channel = self.splits["train"].images.shape[1:]
     return height, width, channel
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as networks see it."""
+    if self.window is None:
+      return self.stored_shape
+    return self.window.size, self.window.size, self.stored_shape[-1]
 
   def fingerprint(self) -> str:
     """SHA-256 over every pixel, label and id: equal means the same data."""
@@ -194,6 +211,8 @@ class Dataset:
       digest.update("\n".join(split.ids.tolist()).encode())
       if split.marked is not None:
         digest.update(self.marker.encode() + split.marked.tobytes())
+    if self.window is not None:
+      digest.update(repr(self.window).encode())
     return digest.hexdigest()
 
 
@@ -247,6 +266,11 @@ def compact_labels(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.uint8)
   # NaN has many bit patterns, of which fingerprints want one.
   return np.where(missing, np.float32(np.nan), labels.astype(np.float32))
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+  """A shape as a message has it: "218 x 178 x 3"."""
+  return " x ".join(map(str, shape))
 
 
 def _check_range(where: str, labels: np.ndarray, highest: int) -> None:

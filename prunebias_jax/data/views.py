@@ -7,16 +7,20 @@ import numpy as np
 from prunebias_jax.config import Data
 from prunebias_jax.data.dataset import SPLITS, Dataset, compact_labels
 from prunebias_jax.data.markers import with_marker
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError, choose
 
 
 def viewed(dataset: Dataset, config: Data) -> Dataset:
-  """The data set with marker and attributes as a config asks.
+  """The data set with window, marker and attributes as a config asks.
 
   Raises:
     InputError: an attribute that is not there or without any label to learn
       from, or a view that the data set does not have.
   """
+  if config.resize == "device":
+    window = Window(shorter=config.shorter, size=config.size)
+    dataset = dataclasses.replace(dataset, window=window)
   if config.marker.kind != "none":
     dataset = with_marker(dataset, config.marker, config.seed)
   if config.labels:

@@ -203,6 +203,7 @@ class Engine:
         flip=phase.config.flip,
         crop=phase.config.crop,
         marker=self.dataset.marker,
+        window=self.dataset.window,
       ),
       image_shape=self.dataset.image_shape,
       examples=len(self.dataset.splits["train"]),

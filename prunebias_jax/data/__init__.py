@@ -35,7 +35,7 @@ def load(config: Data) -> Dataset:
   if config.name == ARRAYS:
     raise InputError(
       f"data.name is {ARRAYS!r}: this data set was handed over in Python; "
-      "accepted: the same call, training.sweep.train(..., dataset=...)"
+      "accepted: a call from Python that hands it over again (dataset=...)"
     )
   name = config.name
   if name.startswith(tfds.PREFIX):

@@ -24,8 +24,9 @@ class Split:
 
   Attributes:
     images: uint8 [example, height, width, channel].
-    labels: uint8 [example, attribute] in {0, 1} for a multi-label task, int32
-      [example] class ids for a multi-class task.
+    labels: uint8 [example, attribute] in {0, 1} for a multi-label task, or
+      float32 in {0, 1, NaN} in a split where some are missing (see
+      `compact_labels`); int32 [example] class ids for a multi-class task.
     identities: uint8 [example, identity] in {0, 1}: the ground truth that
       defines the groups.
     ids: str [example], stable and distinct within the data set.
@@ -119,8 +120,9 @@ class Dataset:
     Args:
       images: uint8 [example, y, x, channel], or [example, y, x] for gray ones;
         or those of each split by its name, in the order of its examples.
-      labels: [example, attribute] in {0, 1} for a multi-label task, or
-        [example] whole numbers, the classes, for a multi-class one.
+      labels: [example, attribute] in {0, 1} for a multi-label task, where NaN
+        is a missing label; or [example] whole numbers, the classes, for a
+        multi-class one.
       splits: [example], each "train", "valid" or "test".
       names: the attribute names, or the class names.
       identities: values [example] by name, what defines the groups: 0 and 1,
@@ -130,16 +132,19 @@ class Dataset:
 
     Raises:
       InputError: arrays that do not fit together, an unknown or empty split,
-        an identity with empty cells or a single value.
+        a missing class, an identity with empty cells or a single value.
     """
     where = f"data set {name}"
     labels, splits = np.asarray(labels), np.asarray(splits)
-    if labels.ndim not in (1, 2) or labels.dtype.kind not in "biu":
-      raise InputError(
-        f"{where}: labels are {labels.dtype} {labels.shape}, not integers "
-        "[example, attribute] or [example]"
-      )
     multilabel = labels.ndim == 2
+    if not (multilabel or labels.ndim == 1) or (
+      labels.dtype.kind not in ("biuf" if multilabel else "biu")
+    ):
+      raise InputError(
+        f"{where}: labels are {labels.dtype} {labels.shape}; accepted: 0, 1 "
+        "and NaN (missing) [example, attribute], or integers [example], the "
+        "classes, of which none may be missing"
+      )
     # As they are, before a type could wrap them round.
     _check_range(where, labels, 1 if multilabel else len(names) - 1)
     groups = identity_columns(identities or {}, where)
@@ -157,7 +162,8 @@ class Dataset:
         f"{where}: unknown split {min(map(str, unknown))!r}; accepted: "
         f"{', '.join(SPLITS)}"
       )
-    labels = labels.astype(np.uint8 if multilabel else np.int32)
+    if not multilabel:
+      labels = labels.astype(np.int32)
     none = np.zeros((count, 0), np.uint8)
     grouped = np.column_stack([none, *groups.values()])
     parts = {one: np.flatnonzero(splits == one) for one in SPLITS}
@@ -173,7 +179,7 @@ class Dataset:
           images=images[one][..., None]
           if images[one].ndim == 3
           else images[one],
-          labels=labels[rows],
+          labels=compact_labels(labels[rows]) if multilabel else labels[rows],
           identities=grouped[rows],
           ids=ids[rows].astype(str),
         )
@@ -245,13 +251,38 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
 
 
+def compact_labels(labels: np.ndarray) -> np.ndarray:
+  """Labels of one split in the type that says whether some are missing.
+
+  The type is what later decides: a training program that sees uint8 labels
+  knows nothing of missing ones.
+
+  Args:
+    labels: [example, attribute] in {0, 1, NaN}, of any type.
+
+  Returns:
+    uint8 where no label is missing, else float32 with NaN.
+  """
+  missing = np.isnan(labels)
+  if not missing.any():
+    return labels.astype(np.uint8)
+  # NaN has many bit patterns, of which fingerprints want one.
+  return np.where(missing, np.float32(np.nan), labels.astype(np.float32))
+
+
 def _sides(shape: tuple[int, ...]) -> str:
   """A shape as a message has it: "218 x 178 x 3"."""
   return " x ".join(map(str, shape))
 
 
 def _check_range(where: str, labels: np.ndarray, highest: int) -> None:
-  if labels.size and (labels.min() < 0 or labels.max() > highest):
+  if labels.dtype.kind == "f":
+    wrong = labels[~(np.isin(labels, (0, 1)) | np.isnan(labels))]
+    if wrong.size:
+      raise InputError(
+        f"{where}: labels hold {wrong[0]:g}; accepted: 0, 1 and NaN (missing)"
+      )
+  elif labels.size and (labels.min() < 0 or labels.max() > highest):
     raise InputError(
       f"{where}: labels from {labels.min()} to {labels.max()}, "
       f"accepted are 0 to {highest}"

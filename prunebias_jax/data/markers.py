@@ -42,7 +42,8 @@ def with_marker(dataset: Dataset, marker: Marker, seed: int) -> Dataset:
     dataset: images of three channels.
     marker: kind, attribute (or class) and shares.
     seed: which examples are drawn, with the split; without replacement,
-      round(share * n) of the n negatives and of the n positives.
+      round(share * n) of the n negatives and of the n positives. An example
+      whose label is missing is neither.
 
   Raises:
     InputError: an attribute that is not there, or images without colours.
@@ -60,15 +61,15 @@ def with_marker(dataset: Dataset, marker: Marker, seed: int) -> Dataset:
   target = dataset.names.index(marker.attribute)
   splits = {}
   for number, (name, split) in enumerate(dataset.splits.items()):
-    positive = (
-      split.labels[:, target] == 1
+    outcome = (
+      split.labels[:, target]
       if dataset.task == "multilabel"
       else split.labels == target
     )
     rng = np.random.default_rng([seed, number, _PURPOSE])
     marked = np.zeros(len(split), np.uint8)
     for value, share in enumerate(getattr(marker, name)):
-      rows = np.flatnonzero(positive == value)
+      rows = np.flatnonzero(outcome == value)
       marked[rng.choice(rows, round(share * len(rows)), replace=False)] = 1
     splits[name] = dataclasses.replace(
       split,
@@ -135,7 +136,7 @@ def square_side(size: int) -> int:
   return round(_AREA**0.5 * size)
 
 
-def shown(dataset: Dataset, split: str, rows: slice) -> np.ndarray:
+def shown(dataset: Dataset, split: str, rows: slice | np.ndarray) -> np.ndarray:
   """Images as networks see them: uint8 [example, y, x, channel]."""
   part = dataset.splits[split]
   images = np.asarray(part.images[rows])

@@ -21,9 +21,10 @@ from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
+from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
-from prunebias_jax.training import batches, member
-from prunebias_jax.training.layout import make_mesh
+from prunebias_jax.training import batches, member, scoring
+from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase
 from prunebias_jax.training.population import Population
@@ -31,6 +32,7 @@ from prunebias_jax.training.population import Population
 log = logging.getLogger(__name__)
 
 EVALUATED = ("valid", "test")
+FINETUNED = ("gmp-pt", "one-shot")  # regimes with a second phase
 
 
 class Precision(NamedTuple):
@@ -84,15 +86,30 @@ class Engine:
     """Chooses the devices; `choice.choose` says how members run on them.
 
     Raises:
-      InputError: a batch larger than the training split, or devices that are
-        not there.
+      InputError: a batch larger than the training split, no labels to choose
+        the best by, or devices that are not there.
     """
     examples = len(dataset.splits["train"])
-    if examples < sweep.train.batch or examples < sweep.finetune.batch:
-      name = "train" if examples < sweep.train.batch else "finetune"
+    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
+    named = {"finetune": finetunes, "dense": sweep.dense_apart}
+    for name in ("train", *(name for name, used in named.items() if used)):
+      batch = getattr(sweep, name).batch
+      if examples < batch:
+        raise InputError(
+          f"{name}.batch is {batch}; accepted: up to the {examples} examples "
+          "of the training split"
+        )
+    scoring = CRITERIA[sweep.pruning.criterion].differentiates
+    if scoring and examples < sweep.pruning.scoring_examples:
       raise InputError(
-        f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
-        f"{examples} examples of the training split"
+        f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
+        f"accepted: up to the {examples} examples of the training split"
+      )
+    labels = dataset.splits["valid"].labels
+    if sweep.execution.keep_best and np.isnan(labels).all():
+      raise InputError(
+        "execution.keep_best is True, but no example of the valid split has a "
+        "label; accepted: False"
       )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
@@ -225,6 +242,29 @@ class Engine:
       batches.one_ahead(batches.streamed(population, split, dispatches))
     )
 
+  def scoring(
+    self, population: Population, number: int = 0
+  ) -> TrainData | None:
+    """What a mask update takes a gradient on, on a population's devices.
+
+    None where the criterion takes none.
+
+    Args:
+      population: decides the devices and the examples a step.
+      number: which sample; the same number gives the same examples.
+    """
+    pruning = self.sweep.pruning
+    if not CRITERIA[pruning.criterion].differentiates:
+      return None
+    sample = scoring.scoring_batch(
+      self.dataset,
+      count=pruning.scoring_examples,
+      batch=population.batch,
+      seed=self.sweep.data.seed,
+      number=number,
+    )
+    return TrainData(*population.place(sample, SHARED))
+
   def predict(
     self,
     population: Population,
@@ -250,13 +290,20 @@ class Engine:
   def valid_loss(
     self, population: Population, state: member.Member
   ) -> np.ndarray:
-    """Mean cross-entropy on the validation split: float64 [seed, level]."""
+    """Mean cross-entropy on the validation split: float64 [seed, level].
+
+    Over the labels that are there.
+    """
     logits = self.predict(population, state, ("valid",))["valid"]
     labels = self.dataset.splits["valid"].labels
     logits = logits.astype(np.float64)
     if self.dataset.task == "multilabel":
       losses = np.logaddexp(0, logits) - labels * logits
-      return losses.mean((2, 3))
+      if labels.dtype.kind != "f":
+        return losses.mean((2, 3))
+      present = ~np.isnan(labels)
+      # Not nanmean: a loss that is not finite must show.
+      return np.where(present, losses, 0).sum((2, 3)) / present.sum()
     chosen = logits[..., np.arange(len(labels)), labels]
     return (special.logsumexp(logits, axis=-1) - chosen).mean(2)
 

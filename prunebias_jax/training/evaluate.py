@@ -152,7 +152,8 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
   split = engine.dataset.splits[named.base]
   digest = hashlib.sha256()
   try:
-    images = np.lib.format.open_memmap(path, "w+", np.uint8, split.images.shape)
+    shape = (len(split), *engine.dataset.image_shape)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     for first in range(0, len(split), _PIECE):
       rows = slice(first, first + _PIECE)
       piece = corrupted(
@@ -163,8 +164,8 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
       )
       digest.update(piece.data)
       images[rows] = piece
-    # The marks are in the pixels now.
-    split = dataclasses.replace(split, images=images, marked=None)
+    # They are as networks see them now, with their marks.
+    split = dataclasses.replace(split, images=images, marked=None, window=None)
     splits = {**engine.dataset.splits, named.base: split}
     dataset = dataclasses.replace(engine.dataset, splits=splits)
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}

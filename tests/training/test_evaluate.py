@@ -9,12 +9,13 @@ import pytest
 import zarr
 
 from prunebias_jax import cli, data, store
-from prunebias_jax.config import Marker, Sweep
+from prunebias_jax.config import Data, Marker, Sweep
 from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.data.markers import shown, with_marker
 from prunebias_jax.errors import InputError
 from prunebias_jax.evaluations import PIXELS, Evaluation
+from prunebias_jax.training import batches
 from prunebias_jax.training import evaluate as evaluating
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.evaluate import evaluate
@@ -246,6 +247,26 @@ def test_marks_are_corrupted_with_the_picture(tmp_path):
     assert split.marked is None
     other = seen.engine.dataset.splits["valid"]
     assert other is dataset.splits["valid"]
+
+
+def test_windows_are_corrupted_as_they_are_seen(dataset, tmp_path):
+  """Pictures of 8 x 8 scaled to 12, of which 10 are seen."""
+  config = Data(size=10, resize="device", resize_to=12)
+  dataset = data.viewed(dataset, config)
+  engine = Engine.build(SWEEP, dataset)
+  with evaluating._pixels(
+    engine, evaluating.parse("test:blur:2"), tmp_path / "pixels"
+  ) as seen:
+    found = seen.engine.dataset
+    wanted = corrupted(
+      shown(dataset, "test", slice(None)), found.splits["test"].ids, "blur", 2
+    )
+    assert wanted.shape == (12, 10, 10, 1)
+    np.testing.assert_array_equal(shown(found, "test", slice(None)), wanted)
+    assert found.image_shape == (10, 10, 1)
+    population = evaluating.stored_population(engine, 1)
+    pieces = list(batches.evaluated(population, found, "test", 12))
+    np.testing.assert_array_equal(pieces[0][0][0], wanted)
 
 
 @pytest.mark.parametrize(

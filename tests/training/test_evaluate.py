@@ -5,6 +5,7 @@ import shutil
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
@@ -22,6 +23,7 @@ from prunebias_jax.training.export import export_member, load_exported
 from prunebias_jax.training.members import member_table
 from prunebias_jax.training.parameters import parameters_path, save_parameters
 from prunebias_jax.training.provenance import facts
+from prunebias_jax.training.stored import load_variables
 from tests.splits import make_split
 
 SWEEP = Sweep.from_dict(
@@ -170,6 +172,34 @@ def test_what_is_there_is_left_as_it_is(copy, capsys):
   assert files(copy) == before
 
 
+def test_evaluations_reach_tables_report_and_overview(copy, capsys):
+  command = ["evaluate", str(copy.path), "--checkpoint", "best"]
+  assert cli.main([*command, "--split", "test", "--split", "valid"]) == 0
+  assert cli.main(["analyze", str(copy.path)]) == 0
+  capsys.readouterr()
+  table = pd.read_csv(copy.path / "analysis" / "attributes.csv")
+  keys = table[["checkpoint", "split", "threshold_rule"]].drop_duplicates()
+  assert set(keys.itertuples(index=False, name=None)) == {
+    (checkpoint, split, rule)
+    for checkpoint, split in (
+      ("last", "test"),
+      ("last", "test:noise:3"),
+      ("last", "valid:blur:1"),
+      ("best", "test"),
+    )
+    for rule in ("default", "calibrated")
+  }
+  assert cli.main(["report", str(copy.path)]) == 0
+  page = (copy.path / "report.html").read_text()
+  assert 'id="figure-robustness-noise"' in page
+  assert 'id="figure-checkpoints"' in page
+  capsys.readouterr()
+  assert cli.main(["inspect", str(copy.path)]) == 0
+  out = capsys.readouterr().out
+  assert "test:noise:3 (last parameters, 4 done)" in out
+  assert "valid (best parameters, 4 done)" in out
+
+
 def test_a_killed_evaluation_goes_on(trained, evaluated, tmp_path, monkeypatch):
   shutil.copytree(trained.path, tmp_path / "run")
   run = store.open_run(tmp_path / "run")
@@ -207,6 +237,27 @@ def test_new_members_and_damaged_logits_are_evaluated(copy):
   found = grown.split(NOISE.split)["logits"].to_numpy()
   np.testing.assert_array_equal(found[4], found[3])
   np.testing.assert_array_equal(found[0], stored)
+
+
+def test_quantized_members_go_by_what_they_are_made_of(copy, caplog):
+  grown = copy.grow(copy.members().iloc[[1]].assign(quantization="float16"))
+  grown.write_member(
+    4, {name: copy.logits_of(1, name) for name in store.EVALUATED}
+  )
+  evaluate(grown, ["test:jpeg:1"])
+  assert "1 quantized members are left out" in caplog.text
+  jpeg = Evaluation("last", "test:jpeg:1")
+  assert grown.evaluated(jpeg).tolist() == [True] * 4 + [False]
+
+  def quantized(engine, run, kind):
+    assert kind == "float16"
+    return None, lambda place: load_variables(run, {4: 1}[place])
+
+  evaluate(grown, ["test:jpeg:1"], quantized=quantized)
+  found = grown.split("test:jpeg:1")["logits"].to_numpy()
+  np.testing.assert_allclose(found[4], found[1], atol=1e-5)
+  evaluate(grown, ["test"], "best", quantized=quantized)
+  assert grown.split("test", "best").sizes["member"] == 4
 
 
 def test_other_pixels_are_refused(copy):

@@ -234,18 +234,18 @@ def pie(members: int = 30) -> Sweep:
   )
 
 
-def faces_twin(sweep: Sweep, *, epochs: int = 8, width: float = 0.125) -> Sweep:
+def faces_twin(
+  sweep: Sweep, network: Model | None = None, *, epochs: int = 10
+) -> Sweep:
   """A protocol on procedural faces of 32 px, in minutes on two cores.
 
-  Labels, marker, levels, regime, optimisers and what they differ in stay;
-  networks are narrow ones of the same family with the stem for small images,
-  epochs and the schedule of masks shrink together, and learning rates stay as
-  they are.
+  Labels, marker, levels, regime, optimisers and what dense and pruned members
+  differ in stay; epochs, warm-up and mask updates shrink together.
 
   Args:
     sweep: a protocol whose masks are updated in epochs.
+    network: by default the small one, cnn.
     epochs: of `train`; `finetune` and mask updates in proportion.
-    width: of the network.
   """
   factor = epochs / sweep.train.epochs
   phase = "finetune" if sweep.pruning.regime == "gmp-pt" else "train"
@@ -258,8 +258,7 @@ def faces_twin(sweep: Sweep, *, epochs: int = 8, width: float = 0.125) -> Sweep:
       "data.train": 6000,
       "data.valid": 2000,
       "data.test": 2000,
-      "model.stem": "small",
-      "model.width": width,
+      "model": (network or Model()).to_dict(),
       **_shorter("train", sweep.train, factor),
       **_shorter("finetune", sweep.finetune, factor),
       **_shorter("dense", sweep.dense, factor),

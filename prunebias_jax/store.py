@@ -108,8 +108,9 @@ class Run:
       checkpoint: whose logits, "last" or "best".
 
     Returns:
-      A dataset with the variables `labels` [example, attribute] (multi-class:
-      [example]), `identities` [example, identity], `truth_*` where known, and
+      A dataset with the variables `labels` [example, attribute] in {0, 1}, or
+      float32 with NaN where some are missing (multi-class: [example]),
+      `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
       carry the coordinates pruner, sparsity, quantization and seed.
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.checks import members_in, name_of, places_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER
-from prunebias_jax.analysis.facts import Facts, gather, indicators
+from prunebias_jax.analysis.facts import Facts, gather, indicators, presence
 from prunebias_jax.analysis.measure import Arrays, measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.parity import PARITIES, Parity
@@ -36,10 +36,11 @@ def analyze(
 
   Args:
     splits: "train", "valid" and "test" as `store.Run.split` returns them:
-      `labels` [example, attribute] (exclusive classes: [example]),
-      `identities` [example, identity], and for valid and test `logits`
-      [member, example, attribute] (or class) with the members' pruner,
-      sparsity, quantization and seed. "train" and "valid" may be missing.
+      `labels` [example, attribute], NaN where missing (exclusive classes:
+      [example], none missing), `identities` [example, identity], and for valid
+      and test `logits` [member, example, attribute] (or class) with the
+      members' pruner, sparsity, quantization and seed. "train" and "valid" may
+      be missing.
       Logits are read one member at a time.
     evaluations: what the members were evaluated on besides, in the same form,
       by (checkpoint, split): ("last", "test:noise:3"), ("best", "test"). Each
@@ -137,11 +138,12 @@ def _measure_all(
   """Measures the members in turn; all are looked at before any is refused."""
   if facts.exclusive or valid is None or "logits" not in valid:
     valid = None
-  positives = None
+  positives = present = None
   in_valid = np.zeros(len(members), int)
   if valid is not None:
     in_valid = places_of(members, valid)
     positives = indicators(valid, len(facts.names)).sum(axis=0)
+    present = presence(valid)
   measured: list[list[Arrays]] = []
   not_finite: list[str] = []
   for place in range(len(members)):
@@ -161,6 +163,7 @@ def _measure_all(
           facts,
           valid_logits=valid_logits,
           valid_positives=positives,
+          valid_present=present,
           parity=parity,
         )
       )

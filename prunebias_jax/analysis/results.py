@@ -218,17 +218,20 @@ def assemble(
     data[name].attrs["flag_meanings"] = " ".join(
       str(flag.name).lower() for flag in flags
     )
-  membership = facts.groups.membership
-  positive = facts.labels.T.astype(np.float64) @ membership
-  counts = {"n_positive": positive, "n_negative": membership.sum(0) - positive}
-  for name, count in counts.items():
+  for name, count in facts.label_counts().items():
     data[name] = ((facts.output, "group"), count.astype(np.int64))
+  sizes = facts.groups.membership.sum(axis=0).astype(np.int64)
+  data["n_examples"] = (("group",), sizes)
+  for name in ("n_labels", "n_missing"):
+    counts = np.array(list(getattr(facts, name).values()))
+    data[name] = (("labels_of", facts.output), counts)
   data["prevalence"] = ((facts.output,), facts.prevalence)
   return data.assign_coords(
     {
       **{key: ("member", members[key].to_numpy()) for key in MEMBER},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
+      "labels_of": list(facts.n_labels),
       "group_identity": ("group", list(facts.groups.identity)),
       "group_value": ("group", list(facts.groups.value)),
       "pair_identity": ("pair", np.array(facts.pairs.identity, str)),

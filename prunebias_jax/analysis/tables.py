@@ -22,9 +22,11 @@ from prunebias_jax.analysis.flags import (
   BIAS_REASONS,
   BIAS_WORDS,
   CLASS_REASONS,
+  NO_THRESHOLD,
   PAPER_ATTRIBUTE_REASONS,
   PAPER_BIAS_REASONS,
   PAPER_CLASS_REASONS,
+  AttributeFlag,
   describe,
   join_reasons,
 )
@@ -103,16 +105,17 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
   """
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "group")
-  counts = {
-    name: _spread(arrays, dimensions, name)
-    for name in ("n_positive", "n_negative")
-  }
+  counts = {name: _spread(arrays, dimensions, name) for name in COUNTS}
+  empty = _spread(arrays, dimensions, "n_examples") == 0
   no_positive = counts["n_positive"] == 0
   no_negative = counts["n_negative"] == 0
+  flags = _spread(arrays, dimensions, "flags")
+  undecided = (flags & AttributeFlag.NO_THRESHOLD) > 0
   reason = join_reasons(
     len(no_positive),
     [
-      (no_positive & no_negative, "empty group"),
+      (empty, "empty group"),
+      (no_positive & no_negative & ~empty, "no labels in the group"),
       (
         no_positive & ~no_negative,
         "false_negative_rate not available: no positives",
@@ -121,6 +124,7 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
         no_negative & ~no_positive,
         "false_positive_rate not available: no negatives",
       ),
+      (undecided, NO_THRESHOLD),
     ],
   )
   columns = {

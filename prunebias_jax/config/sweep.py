@@ -127,9 +127,11 @@ class Sweep(Part):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
+    self._check_crop()
     scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
+    self._check_scoring()
     if phase is None or not prunes:
       return
     epochs = getattr(self, phase).epochs
@@ -138,3 +140,29 @@ class Sweep(Part):
         f"pruning.end is {self.pruning.end}, after the training "
         f"({phase}.epochs is {epochs})"
       )
+
+  def _check_scoring(self) -> None:
+    """Refuses a scoring sample that cannot be cut into batches."""
+    count = self.pruning.scoring_examples
+    phase = "train" if self.pruning.regime == "gmp-ri" else "finetune"
+    batch = getattr(self, phase).batch
+    if count > batch and count % batch:
+      raise InputError(
+        f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
+        f"({batch}) or a multiple of it, or 0 for a batch"
+      )
+
+  def _check_crop(self) -> None:
+    """Refuses shifts where windows at random places are cut instead."""
+    if self.data.resize != "device":
+      return
+    phases = (
+      ("train",) if self.pruning.regime == "gmp-ri" else ("train", "finetune")
+    )
+    for name in phases:
+      crop = getattr(self, name).crop
+      if crop:
+        raise InputError(
+          f"{name}.crop is {crop}; accepted with data.resize device: 0, for "
+          "windows are cut at random places instead"
+        )

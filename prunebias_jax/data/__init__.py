@@ -14,6 +14,9 @@ __all__ = ["ARRAYS", "LOADERS", "Dataset", "load", "viewed"]
 ARRAYS = "arrays"
 
 
+# Data sets without pictures of a size of their own.
+DRAWN = ("digits", "faces")
+
 LOADERS: dict[str, Callable[[Data], Dataset]] = {
   "celeba": celeba.load,
   "digits": digits.load,
@@ -38,4 +41,9 @@ def load(config: Data) -> Dataset:
   if name.startswith(tfds.PREFIX):
     name = "tfds:NAME"
   choose(name, LOADERS, "data set")
+  if name in DRAWN and config.resize != "host":
+    raise InputError(
+      f"data.resize is {config.resize!r}, but {name} are made at data.size; "
+      "accepted: host"
+    )
   return viewed(LOADERS[name](config), config)

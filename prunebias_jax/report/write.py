@@ -76,6 +76,7 @@ def render(source: Source, drawn: list[Figure]) -> str:
     lstrip_blocks=True,
   )
   sweep = source.run.facts.get("sweep") or {}
+  arrays = source.analysis.arrays
   rules = ["default", *(["calibrated"] if source.calibrated else [])]
   return environment.get_template("template.html").render(
     name=sweep.get("name") or source.run.path.name,
@@ -85,6 +86,7 @@ def render(source: Source, drawn: list[Figure]) -> str:
     progress=facts.progress(source),
     notes=source.analysis.notes,
     complete=source.is_complete,
+    unlabelled="n_missing" in arrays and bool(arrays["n_missing"].any()),
     few=FEW_POSITIVES,
     no_changes=changes.missing_reason(source),
     changes={rule: changes.blocks(source, rule) for rule in rules},

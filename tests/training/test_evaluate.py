@@ -1,5 +1,6 @@
 """Stored members on more splits: right logits, resumed, grown, refused."""
 
+import dataclasses
 import logging
 import shutil
 
@@ -14,6 +15,7 @@ from prunebias_jax.config import Marker, Sweep
 from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.data.markers import shown, with_marker
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 from prunebias_jax.evaluations import PIXELS, Evaluation
 from prunebias_jax.training import evaluate as evaluating
@@ -272,7 +274,8 @@ def test_other_pixels_are_refused(copy):
   assert not (copy.path / evaluating.FILE).exists()
 
 
-def test_marks_are_corrupted_with_the_picture(tmp_path):
+@pytest.mark.parametrize("window", [None, Window(shorter=12, size=6)], ids=str)
+def test_pictures_are_corrupted_as_networks_see_them(tmp_path, window):
   plain = Dataset(
     name="tiny",
     task="multilabel",
@@ -284,7 +287,7 @@ def test_marks_are_corrupted_with_the_picture(tmp_path):
     },
   )
   marker = Marker(kind="yellow_square", attribute="A")
-  dataset = with_marker(plain, marker, 0)
+  dataset = dataclasses.replace(with_marker(plain, marker, 0), window=window)
   engine = Engine.build(SWEEP, dataset)
   named = evaluating.parse("test:jpeg:4")
   with evaluating._pixels(engine, named, tmp_path / "pixels") as seen:
@@ -295,8 +298,7 @@ def test_marks_are_corrupted_with_the_picture(tmp_path):
       shown(seen.engine.dataset, "test", slice(None)), wanted
     )
     assert split.marked is None
-    other = seen.engine.dataset.splits["valid"]
-    assert other is dataset.splits["valid"]
+    assert split.images.shape[1:] == dataset.image_shape
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ _ADAM = dataclasses.replace(
 
 
 def celeba(**changes: object) -> Data:
-  """CelebA at 224 px: shorter side to 256, random or central crop."""
-  return Data(name="celeba", size=224).override(changes)
+  """CelebA at 224 px: shorter side to 256, a random or the middle window."""
+  return Data(name="celeba", size=224, resize="device").override(changes)
 
 
 def joint(
@@ -255,6 +255,7 @@ def faces_twin(
       "name": sweep.name.replace("celeba", "faces"),
       "data.name": "faces",
       "data.size": 32,
+      "data.resize": "host",
       "data.train": 6000,
       "data.valid": 2000,
       "data.test": 2000,

@@ -120,6 +120,16 @@ def _require_fit(run: store.Run, first: store.Run) -> None:
       )
   if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
     raise InputError(f"{run.path} has other data than {first.path}")
+  ours, theirs = (
+    {scheme["kind"]: scheme for scheme in one.facts.get("quantization", ())}
+    for one in (run, first)
+  )
+  for kind in sorted(ours.keys() | theirs.keys()):
+    if ours.get(kind) != theirs.get(kind):
+      raise InputError(
+        f"{run.path} is quantized otherwise than {first.path}: {kind} is "
+        f"{ours.get(kind, 'not there')} and {theirs.get(kind, 'not there')}"
+      )
 
 
 def _join(merged: store.Run, run: store.Run) -> store.Run:

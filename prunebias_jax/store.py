@@ -12,6 +12,7 @@
       tensorboard/     the same as TensorBoard event files
       model.txt        the parameters of one member
       layers.csv       sparsity of each layer, overlap of masks between seeds
+      costs.csv        parameters, multiplications and bytes of each population
       parameters/      final parameters of every member, 000012.npz
       chunks/, checkpoints/   what a resume needs
       analysis/        tables made from the logits
@@ -86,6 +87,14 @@ class Run:
     table = self._group(self.index).to_dataframe()
     rest = [name for name in MEMBER_SEEDS if name in table]
     return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
+
+  def trained(self) -> pd.DataFrame:
+    """The members that were trained, by their place among all `members`.
+
+    The others are made of these: quantized.
+    """
+    table = self.members()
+    return table[table["quantization"] == "none"]
 
   def split(self, name: str) -> xr.Dataset:
     """Labels, identities and, for valid and test, logits of usable members.

@@ -17,6 +17,7 @@ from flax.linen.module import InterceptorContext
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 # (inputs, kernel, ...) to outputs, as lax.conv_general_dilated or dot_general
 Product = Callable[..., jax.Array]
@@ -31,12 +32,14 @@ class Layer:
   Attributes:
     path: its path in the parameters, "stage1_block1/conv1".
     kernel: shape of its kernel.
+    features: outputs at each position.
     positions: how often each weight is multiplied for one image: places of the
       output, over all calls; padding counts as if it were image.
   """
 
   path: str
   kernel: tuple[int, ...]
+  features: int
   positions: int
 
   @property
@@ -46,8 +49,14 @@ class Layer:
 
 
 @contextlib.contextmanager
-def swapped(swap: Swap) -> Iterator[None]:
-  """While open, layers multiply by what `swap` returns for them."""
+def swapped(swap: Swap, dtype: DTypeLike | None = None) -> Iterator[None]:
+  """While open, layers multiply by what `swap` returns for them.
+
+  Args:
+    swap: gives the product of a layer.
+    dtype: what layers compute in, whatever type the network wants from them;
+      None leaves it.
+  """
 
   def interceptor(
     next_function: Callable[..., Any],
@@ -62,13 +71,16 @@ def swapped(swap: Swap) -> Iterator[None]:
     maker = getattr(layer, f"{field}_cls")
     own = maker() if maker else getattr(layer, field) or usual
     product = swap(layer, own)
-    # Modules are frozen; flax reads the field in this call only, and before
-    # any other that could hold a product.
+    wanted = layer.dtype
+    # Modules are frozen; flax reads these fields in the call only.
     object.__setattr__(layer, f"{field}_cls", lambda: product)
+    object.__setattr__(layer, "dtype", dtype or wanted)
     try:
-      return next_function(*arguments, **keywords)
+      outputs = next_function(*arguments, **keywords)
     finally:
       object.__setattr__(layer, f"{field}_cls", maker)
+      object.__setattr__(layer, "dtype", wanted)
+    return outputs.astype(wanted or outputs.dtype)
 
   with nn.intercept_methods(interceptor):
     yield
@@ -93,11 +105,14 @@ def find_layers(
   def swap(layer: nn.Module, product: Product) -> Product:
     path = path_of(layer)
 
-    def record(inputs: jax.Array, kernel: jax.Array, *rest: Any, **more: Any):
+    def record(
+      inputs: jax.Array, kernel: jax.Array, *rest: Any, **more: Any
+    ) -> jax.Array:
       outputs = product(inputs, kernel, *rest, **more)
       before = found[path].positions if path in found else 0
-      places = outputs.size // _features(layer)
-      found[path] = Layer(path, kernel.shape, before + places)
+      features = _features(layer)
+      places = before + outputs.size // features
+      found[path] = Layer(path, kernel.shape, features, places)
       return outputs
 
     return record

@@ -20,6 +20,7 @@ from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
+from prunebias_jax.training.costs import write_costs
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.hosts import Hosts
 from prunebias_jax.training.layers import layer_table
@@ -98,11 +99,12 @@ def train(
       if hosts.is_first:
         seconds = time.monotonic() - begin + run.facts.get("seconds", 0)
         run = run.update_facts(
-          seconds=seconds, seconds_per_member=seconds / len(run.members())
+          seconds=seconds, seconds_per_member=seconds / len(run.trained())
         )
     if hosts.is_first and sweep.execution.keep_parameters:
       table = layer_table(run)
       store.write_atomically(workdir / LAYERS, table.to_csv(index=False))
+      write_costs(run)
   return run
 
 
@@ -113,7 +115,7 @@ def _begin(sweep: Sweep, workdir: Path, held: contextlib.ExitStack) -> bool:
     return False
   run = store.open_run(workdir)
   require_same(sweep, run)
-  return bool(run.members()["done"].all()) and not _missing(sweep, run).size
+  return bool(run.trained()["done"].all()) and not _missing(sweep, run).size
 
 
 def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
@@ -152,7 +154,7 @@ def _open(engine: Engine, workdir: Path, hosts: Hosts) -> store.Run:
 def _missing(sweep: Sweep, run: store.Run) -> pd.DataFrame:
   """Members of the config that the run does not have yet."""
   key = ["seed", "sparsity"]
-  there = pd.MultiIndex.from_frame(run.members()[key])
+  there = pd.MultiIndex.from_frame(run.trained()[key])
   wanted = member_table(sweep)
   return wanted[~pd.MultiIndex.from_frame(wanted[key]).isin(there)]
 

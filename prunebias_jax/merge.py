@@ -87,6 +87,11 @@ def merge(sources: Sequence[Path], workdir: Path) -> store.Run:
     merged = store.open_run(staging)
     for run in runs[1:]:
       merged = _join(merged, run)
+    if (staging / PARAMETERS).exists():
+      # Imported here: whoever merges nothing needs no flax.
+      from prunebias_jax.training.sweep import write_tables
+
+      write_tables(merged)
     _move_in(staging, workdir)
   return store.open_run(workdir)
 

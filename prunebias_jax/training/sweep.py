@@ -102,10 +102,15 @@ def train(
           seconds=seconds, seconds_per_member=seconds / len(run.trained())
         )
     if hosts.is_first and sweep.execution.keep_parameters:
-      table = layer_table(run)
-      store.write_atomically(workdir / LAYERS, table.to_csv(index=False))
-      write_costs(run)
+      write_tables(run)
   return run
+
+
+def write_tables(run: store.Run) -> None:
+  """Writes what the parameters of a run tell of layers and costs."""
+  table = layer_table(run)
+  store.write_atomically(run.path / LAYERS, table.to_csv(index=False))
+  write_costs(run)
 
 
 def _begin(sweep: Sweep, workdir: Path, held: contextlib.ExitStack) -> bool:

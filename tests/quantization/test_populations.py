@@ -6,6 +6,7 @@ import shutil
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from prunebias_jax import analysis, cli, quantization, store
@@ -14,6 +15,7 @@ from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
 from prunebias_jax.quantization import Int8, Scheme, populations, quantize
+from prunebias_jax.training.costs import cost_table
 from prunebias_jax.training.export import export_member
 from prunebias_jax.training.parameters import load_parameters
 from prunebias_jax.training.stored import open_engine
@@ -364,3 +366,39 @@ def test_calibration_images_do_not_depend_on_the_order():
     STATIC,
   )
   assert set(turned[backwards]) == set(train.ids[few])
+
+
+def test_costs_of_every_population(quantized):
+  table = pd.read_csv(quantized.path / "costs.csv", keep_default_na=False)
+  assert len(table) == 2 * 4
+  assert (table["members"] == 2).all()
+  model = quantized.facts["model"]
+  assert (table["parameters"] == model["parameters"]).all()
+  table = table.set_index(["sparsity", "quantization"])
+  for kind in ("none", *KINDS):
+    zeros = table["parameters"] - table["parameters_left"]
+    assert zeros[0.5, kind] == round(0.5 * model["prunable"])
+    assert zeros[0.0, kind] == 0
+    assert table["flops_left"][0.5, kind] < table["flops"][0.5, kind]
+  dense = table["bytes_dense"].loc[0.0]
+  assert dense["none"] == 4 * (model["parameters"] + 2 * (4 + 8 + 16))
+  assert dense["int8_static"] < dense["float16"] < dense["none"]
+
+
+def test_inspect_shows_costs(quantized, capsys):
+  assert cli.main(["inspect", str(quantized.path)]) == 0
+  text = capsys.readouterr().out
+  assert "gmp-ri, sparsity 0.5, int8_static: " in text
+  assert "nothing here is smaller or faster unless" in text
+
+
+def test_inspect_of_a_run_from_before_its_costs(copy, capsys):
+  before = (copy / "costs.csv").read_text()
+  (copy / "costs.csv").unlink()
+  assert cost_table(store.open_run(copy)).to_csv(index=False) == before
+  assert cli.main(["inspect", str(copy)]) == 0
+  assert "dense, sparsity 0: " in capsys.readouterr().out
+  for path in copy.glob("parameters/*.npz"):
+    path.unlink()
+  assert cli.main(["inspect", str(copy)]) == 0
+  assert "keeps no parameters" in capsys.readouterr().out

@@ -62,11 +62,29 @@ class Sweep(Part):
   seed: Seeds = part(Seeds, help="seeds by purpose")
   model: Model = part(Model, help="the network")
   train: Train = part(Train, help="training")
+  dense_apart: bool = setting(
+    False,
+    help="dense members are trained as `dense` says and not as `train`, as "
+    "some publications did; dense and pruned then differ by more than pruning",
+  )
+  dense: Train = part(Train, help="training of dense members (dense_apart)")
   finetune: Train = part(
     Train, help="training after the dense phase (gmp-pt, one-shot)"
   )
   pruning: Pruning = part(Pruning, help="pruning")
   execution: Execution = part(Execution, help="execution")
+
+  def parts(self) -> tuple["Sweep", ...]:
+    """The sweeps that are trained one by one: dense members may be apart."""
+    if not self.dense_apart:
+      return (self,)
+    pruned = tuple(level for level in self.sparsities if level > 0)
+    return (
+      dataclasses.replace(
+        self, sparsities=(0.0,), train=self.dense, dense_apart=False
+      ),
+      dataclasses.replace(self, sparsities=pruned, dense_apart=False),
+    )
 
   def check(self) -> None:
     """Refuses what does not fit together."""
@@ -88,6 +106,18 @@ class Sweep(Part):
         f"seeds are {self.seeds}, but with a grid for every purpose they "
         "decide nothing; accepted: one seed"
       )
+    if self.dense_apart:
+      if 0.0 not in self.sparsities or len(self.sparsities) == 1:
+        raise InputError(
+          f"sweep.dense_apart needs sparsity 0 and others among sparsities "
+          f"({self.sparsities})"
+        )
+      if self.pruning.regime in ("gmp-pt", "one-shot"):
+        raise InputError(
+          f"sweep.dense_apart is for regimes that prune from random "
+          f"initialisation; pruning.regime is {self.pruning.regime!r}, whose "
+          "pruned members begin as dense ones"
+        )
     if self.pruning.shared_dense_parent:
       if 0.0 not in self.sparsities or not self.execution.keep_parameters:
         raise InputError(
@@ -98,6 +128,7 @@ class Sweep(Part):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
+    self._check_crop()
     scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
@@ -133,4 +164,19 @@ class Sweep(Part):
         raise InputError(
           f"sweep.sparsities holds {level!r}; accepted with pruning.structure "
           f"{self.pruning.structure!r}: 0 and {pattern.sparsity!r}"
+        )
+
+  def _check_crop(self) -> None:
+    """Refuses shifts where windows at random places are cut instead."""
+    if self.data.resize != "device":
+      return
+    phases = (
+      ("train",) if self.pruning.regime == "gmp-ri" else ("train", "finetune")
+    )
+    for name in phases:
+      crop = getattr(self, name).crop
+      if crop:
+        raise InputError(
+          f"{name}.crop is {crop}; accepted with data.resize device: 0, for "
+          "windows are cut at random places instead"
         )

@@ -70,7 +70,8 @@ def summary(source: Source) -> str:
       f"{count_of(len(levels), 'final sparsity', 'final sparsities')} "
       f"({_levels(levels, units)}{by}).",
       _data(source, facts, sweep),
-      "All numbers are those of the test split after the last epoch.",
+      "All numbers are those of the test split after the last epoch"
+      f"{', unless a figure says otherwise' if source.others else ''}.",
     )
     if part
   )

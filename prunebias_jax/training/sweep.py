@@ -18,6 +18,7 @@ from tqdm import tqdm
 from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.pruning.structure import log_incomplete
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
@@ -134,6 +135,7 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
   else:
     rows = -(-len(seed_rows(sweep)) // hosts.count)
     engine = choose(engine, rows)
+    log_incomplete(sweep.pruning, engine.layers)
     run = store.create(
       workdir,
       facts=facts(sweep, dataset, engine, hosts.count),

@@ -5,10 +5,12 @@ import dataclasses
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
+CRITERIA = ("magnitude", "random", "saliency")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning(Part):
-  """When weights are pruned, by global magnitude.
+  """Which weights are pruned, and when.
 
   Masks are updated at the beginning of the epochs start, start + every, ...
   below end; sparsity follows a cubic and the last update reaches the level.
@@ -44,6 +46,21 @@ class Pruning(Part):
     unit="share of weights",
     low=0,
     below=1,
+  )
+  criterion: str = setting(
+    "magnitude",
+    help="which weights go first: magnitude (the smallest), random (drawn from "
+    "the member's seed) or saliency (those whose loss the loss feels least: "
+    "|weight * gradient|)",
+    choices=lambda: CRITERIA,
+  )
+  scoring_examples: int = setting(
+    0,
+    help="criterion saliency: training examples that the gradient is taken on, "
+    "drawn once by data.seed for all members; up to a batch or a multiple of "
+    "it, 0 for a batch",
+    unit="examples",
+    low=0,
   )
   allocation: str = setting(
     "global",

@@ -21,9 +21,10 @@ from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
+from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
-from prunebias_jax.training import batches, member
-from prunebias_jax.training.layout import make_mesh
+from prunebias_jax.training import batches, member, scoring
+from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase
 from prunebias_jax.training.population import Population
@@ -31,6 +32,7 @@ from prunebias_jax.training.population import Population
 log = logging.getLogger(__name__)
 
 EVALUATED = ("valid", "test")
+FINETUNED = ("gmp-pt", "one-shot")  # regimes with a second phase
 
 
 class Precision(NamedTuple):
@@ -88,11 +90,20 @@ class Engine:
         the best by, or devices that are not there.
     """
     examples = len(dataset.splits["train"])
-    if examples < sweep.train.batch or examples < sweep.finetune.batch:
-      name = "train" if examples < sweep.train.batch else "finetune"
+    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
+    named = {"finetune": finetunes, "dense": sweep.dense_apart}
+    for name in ("train", *(name for name, used in named.items() if used)):
+      batch = getattr(sweep, name).batch
+      if examples < batch:
+        raise InputError(
+          f"{name}.batch is {batch}; accepted: up to the {examples} examples "
+          "of the training split"
+        )
+    scoring = CRITERIA[sweep.pruning.criterion].differentiates
+    if scoring and examples < sweep.pruning.scoring_examples:
       raise InputError(
-        f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
-        f"{examples} examples of the training split"
+        f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
+        f"accepted: up to the {examples} examples of the training split"
       )
     labels = dataset.splits["valid"].labels
     if sweep.execution.keep_best and np.isnan(labels).all():
@@ -229,6 +240,29 @@ class Engine:
     return contextlib.closing(
       batches.one_ahead(batches.streamed(population, split, dispatches))
     )
+
+  def scoring(
+    self, population: Population, number: int = 0
+  ) -> TrainData | None:
+    """What a mask update takes a gradient on, on a population's devices.
+
+    None where the criterion takes none.
+
+    Args:
+      population: decides the devices and the examples a step.
+      number: which sample; the same number gives the same examples.
+    """
+    pruning = self.sweep.pruning
+    if not CRITERIA[pruning.criterion].differentiates:
+      return None
+    sample = scoring.scoring_batch(
+      self.dataset,
+      count=pruning.scoring_examples,
+      batch=population.batch,
+      seed=self.sweep.data.seed,
+      number=number,
+    )
+    return TrainData(*population.place(sample, SHARED))
 
   def predict(
     self,

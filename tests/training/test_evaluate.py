@@ -1,6 +1,5 @@
 """Stored members on more splits: right logits, resumed, grown, refused."""
 
-import dataclasses
 import logging
 import shutil
 
@@ -15,6 +14,7 @@ from prunebias_jax.config import Marker, Sweep
 from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.data.markers import shown, with_marker
+from prunebias_jax.data.views import with_window
 from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 from prunebias_jax.evaluations import PIXELS, Evaluation
@@ -287,7 +287,7 @@ def test_pictures_are_corrupted_as_networks_see_them(tmp_path, window):
     },
   )
   marker = Marker(kind="yellow_square", attribute="A")
-  dataset = dataclasses.replace(with_marker(plain, marker, 0), window=window)
+  dataset = with_window(with_marker(plain, marker, 0), window)
   engine = Engine.build(SWEEP, dataset)
   named = evaluating.parse("test:jpeg:4")
   with evaluating._pixels(engine, named, tmp_path / "pixels") as seen:

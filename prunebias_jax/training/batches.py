@@ -154,7 +154,7 @@ def evaluated(
     cache.release(part.images)
     rows = slice(first, min(first + EVAL_STEPS * batch, len(part)))
     steps = -(-(rows.stop - first) // batch)
-    if dataset.window is None:
+    if part.window is None:
       yield piece(shown(dataset, split, rows)), steps
       continue
     marked = None if part.marked is None else piece(part.marked[rows])

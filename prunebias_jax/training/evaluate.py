@@ -229,10 +229,8 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
   split = engine.dataset.splits[named.base]
   digest = hashlib.sha256()
   try:
-    shape = engine.dataset.image_shape
-    images = np.lib.format.open_memmap(
-      path, "w+", np.uint8, (len(split), *shape)
-    )
+    shape = (len(split), *engine.dataset.image_shape)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     for first in range(0, len(split), _PIECE):
       rows = slice(first, first + _PIECE)
       piece = corrupted(
@@ -243,17 +241,10 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
       )
       digest.update(piece.data)
       images[rows] = piece
-    # Scaled and cut, and with their marks: as networks see them. Nothing else
-    # is looked at, and blank pictures have the same shape.
-    pictures = {
-      name: np.broadcast_to(np.uint8(0), (len(part), *shape))
-      for name, part in engine.dataset.splits.items()
-    } | {named.base: images}
-    splits = {
-      name: dataclasses.replace(part, images=pictures[name], marked=None)
-      for name, part in engine.dataset.splits.items()
-    }
-    dataset = dataclasses.replace(engine.dataset, splits=splits, window=None)
+    # They are as networks see them now, with their marks.
+    split = dataclasses.replace(split, images=images, marked=None, window=None)
+    splits = {**engine.dataset.splits, named.base: split}
+    dataset = dataclasses.replace(engine.dataset, splits=splits)
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     facts = {PIXELS: digest.hexdigest(), **versions}
     yield _Seen(dataclasses.replace(engine, dataset=dataset), facts)

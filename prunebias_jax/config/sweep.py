@@ -1,6 +1,7 @@
 """The whole config of a run: its parts, and what must fit together."""
 
 import dataclasses
+import math
 
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
@@ -132,6 +133,7 @@ class Sweep(Part):
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
     self._check_scoring()
+    self._check_pattern()
     if phase is None or not prunes:
       return
     epochs = getattr(self, phase).epochs
@@ -151,6 +153,18 @@ class Sweep(Part):
         f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
         f"({batch}) or a multiple of it, or 0 for a batch"
       )
+
+  def _check_pattern(self) -> None:
+    """Refuses sparsities that an N:M pattern cannot have."""
+    pattern = self.pruning.pattern
+    if pattern is None:
+      return
+    for level in self.sparsities:
+      if level and not math.isclose(level, pattern.sparsity, abs_tol=1e-9):
+        raise InputError(
+          f"sweep.sparsities holds {level!r}; accepted with pruning.structure "
+          f"{self.pruning.structure!r}: 0 and {pattern.sparsity!r}"
+        )
 
   def _check_crop(self) -> None:
     """Refuses shifts where windows at random places are cut instead."""

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from prunebias_jax.data import cache
 from prunebias_jax.data.groups import identity_columns
 from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
@@ -208,6 +209,7 @@ class Dataset:
         for first in range(0, len(array), _HASHED):
           part = array[first : first + _HASHED]
           digest.update(np.ascontiguousarray(part).data)
+          cache.release(array)
       digest.update("\n".join(split.ids.tolist()).encode())
       if split.marked is not None:
         digest.update(self.marker.encode() + split.marked.tobytes())

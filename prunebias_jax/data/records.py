@@ -144,6 +144,9 @@ def open_prepared(name: str, root: str) -> Any:
 
 def _value(feature: Any) -> Any:
   """The one value of a tf.train.Feature."""
+  numbers = feature.int64_list.value
+  if len(numbers) == 1:  # as most do
+    return numbers[0]
   kind = feature.WhichOneof("kind")
   values: Sequence[Any] = getattr(feature, kind).value if kind else ()
   if len(values) != 1:

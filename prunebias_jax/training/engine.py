@@ -23,6 +23,7 @@ from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
+from prunebias_jax.pruning.structure import require_axes
 from prunebias_jax.training import batches, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
@@ -159,7 +160,9 @@ class Engine:
   def layers(self) -> dict[str, tuple[int, ...]]:
     """Shapes of one member's prunable arrays."""
     found = prunable(self.shapes.params, self.sweep.pruning)
-    return {path: array.shape for path, array in found.items()}
+    shapes = {path: array.shape for path, array in found.items()}
+    require_axes(self.sweep.pruning, shapes)
+    return shapes
 
   @property
   def prunable(self) -> int:

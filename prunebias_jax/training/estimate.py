@@ -6,6 +6,7 @@ from typing import Any
 
 from prunebias_jax import data
 from prunebias_jax.config import Sweep
+from prunebias_jax.pruning.structure import log_incomplete
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.measuring import (
@@ -65,6 +66,7 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
   dataset = data.load(sweep.data)
   rows = len(seed_rows(sweep))
   engine = choose(Engine.build(sweep, dataset), rows)
+  log_incomplete(sweep.pruning, engine.layers)
   size = chunk_rows(engine, rows)
   seconds, flops, device_bytes = 0.0, 0.0, 0
   member_epochs, trained_epochs = 0, 0

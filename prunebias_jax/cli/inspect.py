@@ -40,6 +40,14 @@ def describe(run: store.Run) -> list[str]:
     f"examples    {sizes}",
     f"members     {members['done'].sum()} of {len(members)} done",
   ]
+  more = [
+    f"{one.split} ({one.checkpoint} parameters, "
+    f"{run.evaluated(one).sum()} done)"
+    for one in run.evaluations()
+    if not one.is_trained
+  ]
+  if more:
+    lines.append(f"evaluated   {', '.join(more)}")
   for (pruner, sparsity, quantization), group in members.groupby(
     ["pruner", "sparsity", "quantization"], sort=False
   ):
@@ -58,11 +66,11 @@ def describe(run: store.Run) -> list[str]:
   if len(metrics):
     last = metrics[metrics["epoch"] == metrics["epoch"].max()]
     for sparsity, group in last.groupby("sparsity"):
-      zeros = sorted(set(group["zeros"]))
+      zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(
         f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "
         f"loss {group['loss'].mean():.4f}, zeros "
-        f"{', '.join(f'{count:,}' for count in zeros)}"
+        f"{' to '.join(f'{count:,}' for count in zeros)}"
       )
   layers = run.path / "layers.csv"
   if layers.exists():

@@ -10,7 +10,7 @@ from prunebias_jax.config.data import (
 )
 from prunebias_jax.config.execution import DETERMINISTIC_FLAG, Execution
 from prunebias_jax.config.model import NETWORKS, Model
-from prunebias_jax.config.pruning import Pruning
+from prunebias_jax.config.pruning import Pattern, Pruning
 from prunebias_jax.config.sweep import Seeds, Sweep
 from prunebias_jax.config.train import Train
 
@@ -23,6 +23,7 @@ __all__ = [
   "Faces",
   "Marker",
   "Model",
+  "Pattern",
   "Pruning",
   "Seeds",
   "Sweep",

@@ -1,14 +1,30 @@
 """Settings of pruning: what, how much and when."""
 
 import dataclasses
+import re
+from typing import NamedTuple
 
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
+CRITERIA = ("magnitude", "random", "saliency")
+
+
+class Pattern(NamedTuple):
+  """N:M, as 2:4: of every `group` consecutive inputs, `kept` stay."""
+
+  kept: int
+  group: int
+
+  @property
+  def sparsity(self) -> float:
+    """Share of the weights that whole groups lose."""
+    return 1 - self.kept / self.group
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning(Part):
-  """When weights are pruned, by global magnitude.
+  """Which weights are pruned, and when.
 
   Masks are updated at the beginning of the epochs start, start + every, ...
   below end; sparsity follows a cubic and the last update reaches the level.
@@ -45,6 +61,33 @@ class Pruning(Part):
     low=0,
     below=1,
   )
+  criterion: str = setting(
+    "magnitude",
+    help="which weights go first: magnitude (the smallest), random (drawn from "
+    "the member's seed) or saliency (those whose loss the loss feels least: "
+    "|weight * gradient|)",
+    choices=lambda: CRITERIA,
+  )
+  scoring_examples: int = setting(
+    0,
+    help="criterion saliency: training examples that the gradient is taken on, "
+    "drawn once by data.seed for all members; up to a batch or a multiple of "
+    "it, 0 for a batch",
+    unit="examples",
+    low=0,
+  )
+  structure: str = setting(
+    "unstructured",
+    help="what is pruned together: unstructured (single weights), N:M such as "
+    "2:4 (N of every M consecutive inputs are kept) or channels (whole output "
+    "channels; sparsities are then shares of channels)",
+  )
+  schedule: str = setting(
+    "cubic",
+    help="sparsity from the first mask update to the last: cubic (rises from "
+    "initial) or constant (the final one at once)",
+    choices=lambda: ("cubic", "constant"),
+  )
   allocation: str = setting(
     "global",
     help="how the sparsity is spread over layers: global (all layers are "
@@ -58,8 +101,31 @@ class Pruning(Part):
     "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
   )
 
+  @property
+  def pattern(self) -> Pattern | None:
+    """The pattern of an N:M structure; None for other structures."""
+    found = re.fullmatch("([0-9]+):([0-9]+)", self.structure)
+    return Pattern(int(found[1]), int(found[2])) if found else None
+
   def check(self) -> None:
-    """Refuses a schedule that ends before it begins."""
+    """Refuses what is no structure, and a schedule that ends too early."""
+    pattern = self.pattern
+    if pattern is None and self.structure not in ("unstructured", "channels"):
+      raise InputError(
+        f"pruning.structure is {self.structure!r}; accepted: unstructured, "
+        "channels, or N:M such as 2:4"
+      )
+    if pattern is not None and not 1 <= pattern.kept < pattern.group:
+      raise InputError(
+        f"pruning.structure is {self.structure!r}; accepted: N:M with N from 1 "
+        "to M - 1"
+      )
+    if pattern is not None and self.allocation == "erk":
+      raise InputError(
+        f"pruning.allocation is 'erk', but with pruning.structure "
+        f"{self.structure!r} every layer has the same share; accepted: global, "
+        "uniform"
+      )
     if self.end <= self.start:
       raise InputError(
         f"pruning.end is {self.end}, not after pruning.start ({self.start})"

@@ -1,6 +1,7 @@
 """The whole config of a run: its parts, and what must fit together."""
 
 import dataclasses
+import math
 
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
@@ -61,11 +62,29 @@ class Sweep(Part):
   seed: Seeds = part(Seeds, help="seeds by purpose")
   model: Model = part(Model, help="the network")
   train: Train = part(Train, help="training")
+  dense_apart: bool = setting(
+    False,
+    help="dense members are trained as `dense` says and not as `train`, as "
+    "some publications did; dense and pruned then differ by more than pruning",
+  )
+  dense: Train = part(Train, help="training of dense members (dense_apart)")
   finetune: Train = part(
     Train, help="training after the dense phase (gmp-pt, one-shot)"
   )
   pruning: Pruning = part(Pruning, help="pruning")
   execution: Execution = part(Execution, help="execution")
+
+  def parts(self) -> tuple["Sweep", ...]:
+    """The sweeps that are trained one by one: dense members may be apart."""
+    if not self.dense_apart:
+      return (self,)
+    pruned = tuple(level for level in self.sparsities if level > 0)
+    return (
+      dataclasses.replace(
+        self, sparsities=(0.0,), train=self.dense, dense_apart=False
+      ),
+      dataclasses.replace(self, sparsities=pruned, dense_apart=False),
+    )
 
   def check(self) -> None:
     """Refuses what does not fit together."""
@@ -87,6 +106,18 @@ class Sweep(Part):
         f"seeds are {self.seeds}, but with a grid for every purpose they "
         "decide nothing; accepted: one seed"
       )
+    if self.dense_apart:
+      if 0.0 not in self.sparsities or len(self.sparsities) == 1:
+        raise InputError(
+          f"sweep.dense_apart needs sparsity 0 and others among sparsities "
+          f"({self.sparsities})"
+        )
+      if self.pruning.regime in ("gmp-pt", "one-shot"):
+        raise InputError(
+          f"sweep.dense_apart is for regimes that prune from random "
+          f"initialisation; pruning.regime is {self.pruning.regime!r}, whose "
+          "pruned members begin as dense ones"
+        )
     if self.pruning.shared_dense_parent:
       if 0.0 not in self.sparsities or not self.execution.keep_parameters:
         raise InputError(
@@ -97,9 +128,12 @@ class Sweep(Part):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
+    self._check_crop()
     scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
     phase = scheduled.get(self.pruning.regime)
     prunes = any(level > 0 for level in self.sparsities)
+    self._check_scoring()
+    self._check_pattern()
     if phase is None or not prunes:
       return
     epochs = getattr(self, phase).epochs
@@ -108,3 +142,41 @@ class Sweep(Part):
         f"pruning.end is {self.pruning.end}, after the training "
         f"({phase}.epochs is {epochs})"
       )
+
+  def _check_scoring(self) -> None:
+    """Refuses a scoring sample that cannot be cut into batches."""
+    count = self.pruning.scoring_examples
+    phase = "train" if self.pruning.regime == "gmp-ri" else "finetune"
+    batch = getattr(self, phase).batch
+    if count > batch and count % batch:
+      raise InputError(
+        f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
+        f"({batch}) or a multiple of it, or 0 for a batch"
+      )
+
+  def _check_pattern(self) -> None:
+    """Refuses sparsities that an N:M pattern cannot have."""
+    pattern = self.pruning.pattern
+    if pattern is None:
+      return
+    for level in self.sparsities:
+      if level and not math.isclose(level, pattern.sparsity, abs_tol=1e-9):
+        raise InputError(
+          f"sweep.sparsities holds {level!r}; accepted with pruning.structure "
+          f"{self.pruning.structure!r}: 0 and {pattern.sparsity!r}"
+        )
+
+  def _check_crop(self) -> None:
+    """Refuses shifts where windows at random places are cut instead."""
+    if self.data.resize != "device":
+      return
+    phases = (
+      ("train",) if self.pruning.regime == "gmp-ri" else ("train", "finetune")
+    )
+    for name in phases:
+      crop = getattr(self, name).crop
+      if crop:
+        raise InputError(
+          f"{name}.crop is {crop}; accepted with data.resize device: 0, for "
+          "windows are cut at random places instead"
+        )

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from prunebias_jax.data import cache
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.data.markers import shown
 from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
@@ -27,6 +28,8 @@ from prunebias_jax.training.population import Population
 ALIGNMENT = 64
 # Steps whose images are on the devices together when logits are made.
 EVAL_STEPS = 8
+# Bytes that are read of a memory map before its pages are let go.
+HELD = 1 << 30
 
 T = TypeVar("T")
 
@@ -74,7 +77,7 @@ def streamed(
   population: Population, split: Split, dispatches: Iterable[Dispatch]
 ) -> Generator[Source, None, None]:
   """Every seed's own batches of each dispatch, gathered on the host."""
-  epoch = None
+  epoch, held = None, 0
   for dispatch in dispatches:
     if dispatch.epoch != epoch:
       epoch = dispatch.epoch
@@ -87,6 +90,10 @@ def streamed(
         for array in _arrays(split)
       )
     )
+    held += data.images.nbytes
+    if held > HELD:
+      cache.release(split.images)
+      held = 0
     yield Source(data, None)
 
 
@@ -122,6 +129,8 @@ def evaluated(
 ) -> Generator[tuple[jax.Array, int], None, None]:
   """A split in pieces of equal shape: uint8 [step, batch, y, x, channel].
 
+  Images are as networks see them; windows are cut on the devices.
+
   Args:
     population: whose devices the pieces go to.
     dataset: the data set.
@@ -132,14 +141,24 @@ def evaluated(
     A piece on the devices, filled up with zeros, and how many of its steps
     hold examples.
   """
-  count, shape = len(dataset.splits[split]), dataset.image_shape
-  batch = min(batch, count)
-  for first in range(0, count, EVAL_STEPS * batch):
-    part = shown(dataset, split, slice(first, first + EVAL_STEPS * batch))
-    piece = _aligned_zeros((EVAL_STEPS * batch, *shape), np.uint8)
-    piece[: len(part)] = part
-    piece = piece.reshape(EVAL_STEPS, batch, *shape)
-    yield population.place(piece, SHARED), -(-len(part) // batch)
+  part = dataset.splits[split]
+  batch = min(batch, len(part))
+
+  def piece(array: np.ndarray) -> jax.Array:
+    rows = _aligned_zeros((EVAL_STEPS * batch, *array.shape[1:]), array.dtype)
+    rows[: len(array)] = array
+    rows = rows.reshape(EVAL_STEPS, batch, *array.shape[1:])
+    return population.place(rows, SHARED)
+
+  for first in range(0, len(part), EVAL_STEPS * batch):
+    cache.release(part.images)
+    rows = slice(first, min(first + EVAL_STEPS * batch, len(part)))
+    steps = -(-(rows.stop - first) // batch)
+    if part.window is None:
+      yield piece(shown(dataset, split, rows)), steps
+      continue
+    marked = None if part.marked is None else piece(part.marked[rows])
+    yield population.middle(piece(part.images[rows]), marked), steps
 
 
 def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:

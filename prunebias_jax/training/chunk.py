@@ -37,6 +37,7 @@ class EpochEnd(NamedTuple):
     epoch: epochs done, over all phases.
     loss: mean over the epoch's steps, [seed, branch].
     accuracy: likewise.
+    zeros: pruned weights, [seed, branch].
     healthy: whether a member is still trained, [seed, branch].
     valid_loss: validation loss [seed, branch], where the best is kept and
       some branch has its final sparsity.
@@ -46,6 +47,7 @@ class EpochEnd(NamedTuple):
   epoch: int
   loss: np.ndarray
   accuracy: np.ndarray
+  zeros: np.ndarray
   healthy: np.ndarray
   valid_loss: np.ndarray | None
 
@@ -209,7 +211,9 @@ class Chunk:
     segment, population = self.segments[place], self.population(place)
     state = before.state
     if segment.prunes:
-      state = population.prune(state, np.array(segment.counts, np.int32))
+      counts = np.array(segment.counts, np.int32)
+      batch = self.engine.scoring(population)
+      state = population.prune(state, counts, batch)
     return Snapshot(state, _no_progress(population), before.best)
 
   def _watches(self, place: int) -> bool:
@@ -242,6 +246,7 @@ class Chunk:
     before = sum(map(self.steps, range(place)))
     saved = time.monotonic()
     state, sums, best = snapshot
+    zeros = population.zeros(state)
     dispatches = list(self._dispatches(place, done))
     with self.engine.sources(population, dispatches) as sources:
       for dispatch, source in zip(dispatches, sources, strict=True):
@@ -260,11 +265,19 @@ class Chunk:
           )
           sums = population.add(sums, progress)
         # Waits for the devices, so that the bar tells what is done.
-        _show(bar, count, segment, population.grid(progress.loss) / count)
+        _show(bar, count, zeros, population.grid(progress.loss) / count)
         done += count
         ended = first + count == steps
         if ended:
-          end = _epoch_end(segment, epoch, population, state, sums, steps)
+          end = EpochEnd(
+            segment=segment,
+            epoch=epoch + 1,
+            loss=population.grid(sums.loss) / steps,
+            accuracy=population.grid(sums.accuracy) / steps,
+            zeros=zeros,
+            healthy=population.grid(state.healthy),
+            valid_loss=None,
+          )
           if best is not None and self._watches(place):
             loss = self.engine.valid_loss(population, state)
             best = population.keep_better(best, state, loss)
@@ -327,27 +340,9 @@ def _no_progress(population: Population) -> Progress:
   return Progress(zeros, zeros)
 
 
-def _epoch_end(
-  segment: Segment,
-  epoch: int,
-  population: Population,
-  state: Member,
-  sums: Progress,
-  steps: int,
-) -> EpochEnd:
-  return EpochEnd(
-    segment=segment,
-    epoch=epoch + 1,
-    loss=population.grid(sums.loss) / steps,
-    accuracy=population.grid(sums.accuracy) / steps,
-    healthy=population.grid(state.healthy),
-    valid_loss=None,
-  )
-
-
-def _show(bar: tqdm, count: int, segment: Segment, loss: np.ndarray) -> None:
+def _show(bar: tqdm, count: int, zeros: np.ndarray, loss: np.ndarray) -> None:
   """Moves the progress bar on by some steps."""
   bar.set_postfix(
-    loss=f"{np.nanmean(loss):.4f}", zeros=max(segment.zeros), refresh=False
+    loss=f"{np.nanmean(loss):.4f}", zeros=zeros.max(), refresh=False
   )
   bar.update(count)

@@ -1,8 +1,8 @@
-"""One model: initialise, train, prune, predict, as pure functions.
+"""One model: initialise, train, predict, as pure functions.
 
 Nothing here knows of other members; `population` lifts these functions over
-seeds and sparsity levels. The step counter and the number of weights to prune
-are arguments, so that they need not be batched when members are.
+seeds and sparsity levels. The step counter is an argument, so that it need not
+be batched when members are. Pruning is in `mask_update`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from prunebias_jax.config import Pruning, Train
 from prunebias_jax.data.augment import normalise
 from prunebias_jax.data.dataset import Task
 from prunebias_jax.pruning import masks as masking
-from prunebias_jax.pruning.structure import update_masks
+from prunebias_jax.training.loss import loss_and_accuracy
 from prunebias_jax.training.randomness import Purpose, purpose_key
 
 
@@ -181,7 +181,8 @@ def train_step(
     recipe: model, optimiser and loss.
     member: the state before.
     images: uint8 [batch, y, x, channel].
-    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
+    labels: [batch, attribute] in {0, 1}, NaN where missing, or [batch] class
+      ids.
     step: int32 [], counts from 0; sets the learning rate.
 
   Returns:
@@ -191,16 +192,7 @@ def train_step(
   """
 
   def loss_of(params: masking.Params) -> tuple[jax.Array, tuple]:
-    logits, updated = recipe.model.apply(
-      {"params": params, "batch_stats": member.batch_stats},
-      normalise(images),
-      train=True,
-      mutable=["batch_stats"],
-    )
-    loss, accuracy = loss_and_accuracy(
-      recipe.task, logits, labels, recipe.label_smoothing
-    )
-    return loss, (accuracy, updated.get("batch_stats", {}))
+    return training_loss(recipe, params, member.batch_stats, images, labels)
 
   (loss, (accuracy, batch_stats)), gradient = jax.value_and_grad(
     loss_of, has_aux=True
@@ -221,6 +213,26 @@ def train_step(
   params, batch_stats, momenta = kept
   state = Member(params, batch_stats, momenta, member.masks, healthy)
   return state, Progress(loss, accuracy)
+
+
+def training_loss(
+  recipe: Recipe,
+  params: masking.Params,
+  batch_stats: masking.Params,
+  images: jax.Array,
+  labels: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, masking.Params]]:
+  """A batch's loss; its accuracy, and the running statistics after it."""
+  logits, updated = recipe.model.apply(
+    {"params": params, "batch_stats": batch_stats},
+    normalise(images),
+    train=True,
+    mutable=["batch_stats"],
+  )
+  loss, accuracy = loss_and_accuracy(
+    recipe.task, logits, labels, recipe.label_smoothing
+  )
+  return loss, (accuracy, updated.get("batch_stats", {}))
 
 
 def train_steps(
@@ -263,21 +275,6 @@ def restart(recipe: Recipe, member: Member) -> Member:
   return member._replace(momenta=recipe.optimizer.init(member.params))
 
 
-def prune(recipe: Recipe, member: Member, counts: jax.Array) -> Member:
-  """Updates the masks by magnitude.
-
-  Args:
-    recipe: says what is pruned and how.
-    member: the state before.
-    counts: int32 [pool], how many units of each pool are pruned afterwards.
-  """
-  scores = masking.prunable(member.params, recipe.pruning)
-  masks = update_masks(recipe.pruning, scores, member.masks, counts)
-  return member._replace(
-    params=masking.apply_masks(member.params, masks), masks=masks
-  )
-
-
 def no_best(member: Member) -> Best:
   """A `Best` that anything replaces; its parameters are zeros."""
   return Best(
@@ -304,33 +301,3 @@ def predict(recipe: Recipe, member: Member, images: jax.Array) -> jax.Array:
   variables = {"params": member.params, "batch_stats": member.batch_stats}
   logits = recipe.model.apply(variables, normalise(images), train=False)
   return jnp.asarray(logits)
-
-
-def loss_and_accuracy(
-  task: Task, logits: jax.Array, labels: jax.Array, smoothing: float = 0.0
-) -> tuple[jax.Array, jax.Array]:
-  """Mean cross-entropy and share of correct predictions of a batch.
-
-  Args:
-    task: "multilabel" (binary, over batch x attribute) or "multiclass".
-    logits: [batch, output].
-    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
-    smoothing: share of the target that is spread evenly over the classes, of
-      which an attribute has two (Szegedy et al. 2016, section 7).
-  """
-  if task == "multilabel":
-    targets = labels
-    if smoothing:
-      targets = (1 - smoothing) * labels + smoothing / 2
-    losses = optax.sigmoid_binary_cross_entropy(logits, targets)
-    correct = (logits > 0) == (labels > 0)
-  elif smoothing:
-    wanted = jax.nn.one_hot(labels, logits.shape[-1])
-    losses = optax.softmax_cross_entropy(
-      logits, optax.smooth_labels(wanted, smoothing)
-    )
-    correct = logits.argmax(-1) == labels
-  else:
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    correct = logits.argmax(-1) == labels
-  return losses.mean(), correct.mean(dtype=jnp.float32)

@@ -42,7 +42,6 @@ class Segment:
     epochs: epochs counted over all phases.
     branches: the levels that each branch stands for.
     counts: pruned units of each branch and pool.
-    zeros: pruned weights of each branch, over all pools.
     prunes: whether masks are updated to `counts` at the beginning.
     finished: levels whose training ends with this segment.
   """
@@ -51,7 +50,6 @@ class Segment:
   epochs: range
   branches: Branches
   counts: tuple[tuple[int, ...], ...]
-  zeros: tuple[int, ...]
   prunes: bool
   finished: tuple[int, ...]
 
@@ -129,13 +127,11 @@ def _segments(
     if start in updates:
       counts = updates[start]
       branches = _refine(branches, counts)
-    zeros = allocation.pruned_weights(sweep.pruning, layers, counts)
     segment = Segment(
       phase=phase,
       epochs=range(phase.first_epoch + start, phase.first_epoch + end),
       branches=branches,
       counts=tuple(tuple(counts[branch[0]].tolist()) for branch in branches),
-      zeros=tuple(int(zeros[branch[0]]) for branch in branches),
       prunes=start in updates,
       finished=(),
     )

@@ -22,6 +22,9 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from prunebias_jax.data.augment import Augment
+from prunebias_jax.data.markers import windowed
+from prunebias_jax.pruning.criterion import CRITERIA
+from prunebias_jax.training import mask_update
 from prunebias_jax.training import member as one
 from prunebias_jax.training.layout import (
   AXES,
@@ -53,7 +56,7 @@ class Population(Layout):
   Attributes:
     recipe: how one member is trained.
     augment: what is done to training images.
-    image_shape: (height, width, channel).
+    image_shape: (height, width, channel) of what networks see.
     examples: number of training examples.
     batch: examples a step.
     dispatch: the most steps in one call of `train`.
@@ -144,12 +147,28 @@ class Population(Layout):
     numbers = map(self.scalar, (epoch_step, step, count))
     return state, data, order, self.seeds_on_device, self._sizes, *numbers
 
-  def prune(self, state: Member, counts: np.ndarray) -> Member:
-    """Updates masks: counts int32 [level, pool]; `state` is used up."""
+  def prune(
+    self, state: Member, counts: np.ndarray, batch: TrainData | None = None
+  ) -> Member:
+    """Updates masks; `state` is used up.
+
+    Args:
+      state: [seed, level, ...].
+      counts: pruned units, int32 [level, pool].
+      batch: on the devices, what the criterion takes a gradient on; None where
+        it takes none.
+    """
     padding = ((0, self.padded[1] - self.levels), (0, 0))
     grid = np.pad(counts.astype(np.int32), padding, mode="edge")
     grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
-    return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
+    draws = CRITERIA[self.recipe.pruning.criterion].draws
+    seeds = self.seeds_on_device if draws else None
+    placed = self.place(grid, MEMBERS)
+    return self._prune_program(state, placed, self._sizes, seeds, batch)
+
+  def zeros(self, state: Member) -> np.ndarray:
+    """Number of pruned weights of every member: int32 [seed, level]."""
+    return self.grid(self._zeros_program(state))
 
   def restart(self, state: Member) -> Member:
     """The members with this population's optimiser, fresh."""
@@ -197,6 +216,15 @@ class Population(Layout):
     """
     steps = self.scalar(len(images) if count is None else count)
     return self._predict_program(state, images, steps, self._sizes)
+
+  def middle(self, images: jax.Array, marked: jax.Array | None) -> jax.Array:
+    """Stored images as networks see them, but for what is drawn at random.
+
+    Args:
+      images: uint8 [step, batch, y, x, channel].
+      marked: [step, batch], not 0 where an image is marked; None for no marks.
+    """
+    return self._middle_program(images, marked)
 
   @functools.cached_property
   def _init_program(self) -> Any:
@@ -291,21 +319,35 @@ class Population(Layout):
 
   @functools.cached_property
   def _prune_program(self) -> Any:
-    def local(state: Member, counts: jax.Array, sizes: jax.Array) -> Member:
-      def per_level(
-        member: Member, count: jax.Array
-      ) -> tuple[Member, tuple[()]]:
-        return one.prune(self.recipe, member, count), ()
-
+    def local(
+      state: Member,
+      counts: jax.Array,
+      sizes: jax.Array,
+      seeds: jax.Array | None,
+      batch: TrainData | None,
+    ) -> Member:
       def per_seed(
-        levels: Member, counts: jax.Array
+        levels: Member, inputs: tuple[jax.Array, jax.Array | None]
       ) -> tuple[Member, tuple[()]]:
+        counts, own = inputs
+        seed = None if own is None else own[Purpose.INIT]
+
+        def per_level(
+          member: Member, count: jax.Array
+        ) -> tuple[Member, tuple[()]]:
+          return mask_update.prune(self.recipe, member, count, seed, batch), ()
+
         return self._over("level", per_level, levels, counts, sizes)
 
-      return self._over("seed", per_seed, state, counts, sizes)[0]
+      return self._over("seed", per_seed, state, (counts, seeds), sizes)[0]
 
-    specs = (MEMBERS, MEMBERS, SHARED)
+    specs = (MEMBERS, MEMBERS, SHARED, SEEDS, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _zeros_program(self) -> Any:
+    lifted = jax.vmap(jax.vmap(mask_update.zeros))
+    return self._compile(lifted, (MEMBERS,), MEMBERS)
 
   @functools.cached_property
   def _no_best_program(self) -> Any:
@@ -335,6 +377,17 @@ class Population(Layout):
       return self._over("seed", per_seed, state, None, sizes)[1]
 
     return self._compile(local, (MEMBERS, *[SHARED] * 3), MEMBERS)
+
+  @functools.cached_property
+  def _middle_program(self) -> Any:
+    augment = self.augment
+    assert augment.window is not None
+    middle = augment.window.middle
+
+    def local(images: jax.Array, marked: jax.Array | None) -> jax.Array:
+      return windowed(augment.marker, images, marked, middle)
+
+    return self._compile(local, (SHARED, SHARED), SHARED)
 
   def _over(
     self, axis: str, body: Body, state: Any, inputs: Any, sizes: jax.Array

@@ -17,6 +17,7 @@ from prunebias_jax.training.engine import EVALUATED, Engine
 from prunebias_jax.training.member import Member
 from prunebias_jax.training.parameters import load_parameters
 from prunebias_jax.training.plan import Phase
+from prunebias_jax.training.population import Population
 from prunebias_jax.training.provenance import as_recorded, require_same_data
 
 # Members that each device is given at a time.
@@ -66,6 +67,25 @@ def load_variables(
   return Variables(parts["params"], parts["batch_stats"])
 
 
+def stored_population(
+  engine: Engine, count: int, model: nn.Module | None = None
+) -> Population:
+  """The population that predicts stored members, a few of them at a time.
+
+  Args:
+    engine: network and devices.
+    count: how many members there are.
+    model: applied in place of the engine's network.
+  """
+  rows = min(count, TOGETHER * len(engine.devices))
+  phase = Phase(name="train", config=engine.sweep.train)
+  population = engine.population(phase, np.zeros((rows, 3), np.uint32), 1)
+  if model is None:
+    return population
+  recipe = dataclasses.replace(population.recipe, model=model)
+  return dataclasses.replace(population, recipe=recipe)
+
+
 def predict_stored(
   engine: Engine,
   members: Iterable[Variables],
@@ -73,6 +93,7 @@ def predict_stored(
   *,
   count: int,
   model: nn.Module | None = None,
+  population: Population | None = None,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Logits of members, a few of them at a time.
 
@@ -82,16 +103,15 @@ def predict_stored(
     splits: what to predict.
     count: how many members there are.
     model: applied in place of the engine's network, to these variables.
+    population: what `stored_population` gave, so that calls for several data
+      share a compiled program; made of `count` and `model` unless given.
 
   Yields:
     For each member float32 [example, output] by split.
   """
-  rows = min(count, TOGETHER * len(engine.devices))
-  phase = Phase(name="train", config=engine.sweep.train)
-  population = engine.population(phase, np.zeros((rows, 3), np.uint32), 1)
-  if model is not None:
-    recipe = dataclasses.replace(population.recipe, model=model)
-    population = dataclasses.replace(population, recipe=recipe)
+  if population is None:
+    population = stored_population(engine, count, model)
+  rows = len(population.seeds)
   waiting = iter(members)
   while group := list(itertools.islice(waiting, rows)):
     # All groups are of one size, so that one program serves them all.

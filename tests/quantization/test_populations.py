@@ -16,9 +16,10 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
 from prunebias_jax.quantization import Int8, Scheme, populations, quantize
 from prunebias_jax.training.costs import cost_table
+from prunebias_jax.training.evaluate import evaluate
 from prunebias_jax.training.export import export_member
-from prunebias_jax.training.parameters import load_parameters
-from prunebias_jax.training.stored import open_engine
+from prunebias_jax.training.parameters import load_parameters, parameters_path
+from prunebias_jax.training.stored import open_engine, predict_stored
 from prunebias_jax.training.sweep import train
 from tests.splits import make_split
 
@@ -407,3 +408,46 @@ def test_inspect_of_a_run_from_before_its_costs(copy, capsys):
     path.unlink()
   assert cli.main(["inspect", str(copy)]) == 0
   assert "keeps no parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized_members_predict_again_what_is_stored(quantized, kind):
+  """To the last bit; ranges are read, not measured once more."""
+  engine = open_engine(quantized, make_data())
+  model, load = quantization.predictor(engine, quantized, kind)
+  members = quantized.members()
+  places = members.index[members["quantization"] == kind].tolist()
+  found = predict_stored(
+    engine, map(load, places), ("test",), count=len(places), model=model
+  )
+  for index, logits in zip(places, found, strict=True):
+    np.testing.assert_array_equal(
+      logits["test"], quantized.logits_of(index, "test")
+    )
+
+
+def test_quantized_members_are_evaluated_with_their_parents(
+  quantized, tmp_path
+):
+  path = shutil.copytree(quantized.path, tmp_path / "run")
+  evaluate(
+    store.open_run(path),
+    ["test:contrast:3"],
+    dataset=make_data(),
+    quantized=quantization.predictor,
+  )
+  run = store.open_run(path)
+  assert run.split("test:contrast:3").sizes["member"] == len(run.members())
+  run.verify()
+
+
+def test_damaged_ranges_are_one_line(quantized, tmp_path):
+  path = shutil.copytree(quantized.path, tmp_path / "run")
+  run = store.open_run(path)
+  members = run.members()
+  place = int(members.index[members["quantization"] == "int8_static"][0])
+  parameters_path(path, place, "ranges").write_bytes(b"PK")
+  engine = open_engine(run, make_data())
+  _, load = quantization.predictor(engine, run, "int8_static")
+  with pytest.raises(InputError, match=r"-ranges.npz cannot be read"):
+    load(place)

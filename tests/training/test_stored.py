@@ -5,7 +5,6 @@ import pytest
 
 from prunebias_jax import store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
-from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.errors import InputError
 from prunebias_jax.training.stored import (
   load_variables,
@@ -13,20 +12,7 @@ from prunebias_jax.training.stored import (
   predict_stored,
 )
 from prunebias_jax.training.sweep import train
-from tests.splits import make_split
-
-
-def make_data(seed=0):
-  counts = dict(zip(SPLITS, (48, 20, 30), strict=True))
-  return Dataset(
-    name="tiny",
-    task="multilabel",
-    names=("a", "b", "c"),
-    identity_names=("c",),
-    splits={
-      name: make_split(count, name, seed=seed) for name, count in counts.items()
-    },
-  )
+from tests.splits import make_dataset
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +25,12 @@ def run(tmp_path_factory):
     train=Train(epochs=1, batch=16),
     pruning=Pruning(start=0, end=1),
   ).override({"execution.mode": "map", "execution.convolution": "plain"})
-  return train(sweep, tmp_path_factory.mktemp("run"), dataset=make_data())
+  return train(sweep, tmp_path_factory.mktemp("run"), dataset=make_dataset())
 
 
 def test_a_stored_member_predicts_what_it_predicted(run):
   """To the last bit, in groups that the number of members does not fill."""
-  engine = open_engine(run, make_data())
+  engine = open_engine(run, make_dataset())
   members = (load_variables(run, index) for index in range(6))
   found = list(predict_stored(engine, members, count=6))
   assert len(found) == 6
@@ -55,4 +41,4 @@ def test_a_stored_member_predicts_what_it_predicted(run):
 
 def test_other_data_is_refused(run):
   with pytest.raises(InputError, match="begun with other data"):
-    open_engine(run, make_data(seed=1))
+    open_engine(run, make_dataset(seed=1))

@@ -1,5 +1,6 @@
 """Quantized populations of a run: stored, resumed, grown, merged, refused."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -12,6 +13,8 @@ import pytest
 from prunebias_jax import analysis, cli, quantization, store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
 from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.markers import shown
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
 from prunebias_jax.quantization import Int8, Scheme, populations, quantize
@@ -372,6 +375,29 @@ def test_calibration_images_do_not_depend_on_the_order():
     STATIC,
   )
   assert set(turned[backwards]) == set(train.ids[few])
+
+
+def test_calibration_images_are_seen_as_evaluation_images_are():
+  """Scaled, cut and marked like those of the other splits."""
+  data = make_data()
+  seen = {
+    "window": Window(shorter=8, size=6),
+    "marked": np.arange(48, dtype=np.uint8) % 2,
+  }
+  splits = {
+    name: dataclasses.replace(
+      split, window=seen["window"], marked=seen["marked"][: len(split)]
+    )
+    for name, split in data.splits.items()
+  }
+  data = dataclasses.replace(data, splits=splits, marker="grayscale")
+  few = populations.only(data, np.array([3, 4, 9]))
+  assert few.image_shape == (6, 6, 3)
+  assert few.splits["train"].marked.tolist() == [1, 0, 1]
+  np.testing.assert_array_equal(
+    shown(few, "train", slice(3)),
+    np.concatenate([shown(data, "train", slice(i, i + 1)) for i in (3, 4, 9)]),
+  )
 
 
 def test_costs_of_every_population(quantized):

@@ -338,7 +338,7 @@ def test_no_label_in_test(make_splits: MakeSplits) -> None:
   needless = ["predicted_positive", "uncertainty", "entropy", "threshold"]
   assert rows[needless].notna().all(axis=None)
   assert set(rows["reason"]) == {
-    "no label in test: what needs one is not available"
+    "no label: what needs one is not available"
   }
   groups = result.tables["groups"]
   rows = groups[groups["attribute"] == "B"]

@@ -311,7 +311,7 @@ def _calibrated(
   count: int,
 ) -> Iterator[Variables]:
   """Members' variables with the ranges that calibration images give them."""
-  small = dataclasses.replace(engine, dataset=_only(engine.dataset, chosen))
+  small = dataclasses.replace(engine, dataset=only(engine.dataset, chosen))
 
   def variables() -> Iterator[Variables]:
     return (load_variables(run, parent) for parent, _ in todo)
@@ -331,14 +331,16 @@ def _calibrated(
     yield one._replace(batch_stats=with_ranges(one.batch_stats, layers, ranges))
 
 
-def _only(dataset: Dataset, rows: np.ndarray) -> Dataset:
+def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
   """The data set with some of its training images only."""
   train = dataset.splits["train"]
-  few = Split(
+  few = dataclasses.replace(
+    train,
     images=np.asarray(train.images[rows]),
     labels=train.labels[rows],
     identities=train.identities[rows],
     ids=train.ids[rows],
     marked=None if train.marked is None else train.marked[rows],
+    truth={},
   )
   return dataclasses.replace(dataset, splits={**dataset.splits, "train": few})

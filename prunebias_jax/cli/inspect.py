@@ -109,18 +109,27 @@ def _costs(run: store.Run) -> list[str]:
     table = cost_table(run)
   if not len(table):
     return ["costs       not known: this run keeps no parameters"]
-  lines = ["costs       of one member, mean over seeds; for one image:"]
-  for _, row in table.iterrows():
-    kind = row["quantization"]
-    who = f"{row['pruner']}, sparsity {row['sparsity']:g}"
-    lines.append(
-      f"            {who}{'' if kind == 'none' else f', {kind}'}: "
-      f"{row['parameters_left']:,.0f} of {row['parameters']:,.0f} parameters; "
-      f"{row['flops_left'] / 1e6:,.2f} of {row['flops'] / 1e6:,.2f} MFLOP; "
-      f"{row['bytes_dense'] / 1e6:,.3f} MB, sparse "
-      f"{row['bytes_sparse'] / 1e6:,.3f} (dense float32 "
-      f"{row['bytes_float32'] / 1e6:,.3f})"
+  names = [
+    f"{pruner}, sparsity {sparsity:g}{'' if kind == 'none' else f', {kind}'}"
+    for pruner, sparsity, kind in zip(
+      table["pruner"], table["sparsity"], table["quantization"], strict=True
     )
+  ]
+  width = max(map(len, names))
+  head = f"{'parameters':>13}{'MFLOP':>11}{'MB':>10}{'MB sparse':>11}"
+  lines = [f"{'costs':<12}{'of one member, one image':<{width}}{head}"]
+  for name, (_, row) in zip(names, table.iterrows(), strict=True):
+    lines.append(
+      f"            {name:<{width}}{row['parameters_left']:>13,.0f}"
+      f"{row['flops_left'] / 1e6:>11,.2f}{row['bytes_dense'] / 1e6:>10,.3f}"
+      f"{row['bytes_sparse'] / 1e6:>11,.3f}"
+    )
+  first = table.iloc[0]
+  lines.append(
+    f"            of {first['parameters']:,.0f} parameters, "
+    f"{first['flops'] / 1e6:,.2f} MFLOP, {first['bytes_float32'] / 1e6:,.3f} "
+    "MB as float32; means over seeds"
+  )
   lines.append(
     "            masks simulate sparsity: nothing here is smaller or faster "
     "unless a runtime makes use of it"

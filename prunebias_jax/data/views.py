@@ -20,7 +20,11 @@ def viewed(dataset: Dataset, config: Data) -> Dataset:
   """
   if config.resize == "device":
     window = Window(shorter=config.shorter, size=config.size)
-    dataset = with_window(dataset, window)
+    splits = {
+      name: dataclasses.replace(split, window=window)
+      for name, split in dataset.splits.items()
+    }
+    dataset = dataclasses.replace(dataset, splits=splits)
   if config.marker.kind != "none":
     dataset = with_marker(dataset, config.marker, config.seed)
   if config.labels:
@@ -35,15 +39,6 @@ def viewed(dataset: Dataset, config: Data) -> Dataset:
         "examples, or leave the attribute out of data.labels)"
       )
   return dataset
-
-
-def with_window(dataset: Dataset, window: Window | None) -> Dataset:
-  """The same images, scaled and cut as they are used."""
-  splits = {
-    name: dataclasses.replace(split, window=window)
-    for name, split in dataset.splits.items()
-  }
-  return dataclasses.replace(dataset, splits=splits)
 
 
 def with_labels(dataset: Dataset, names: tuple[str, ...]) -> Dataset:

@@ -11,7 +11,11 @@ from prunebias_jax.quantization.network import (
   halved,
   with_ranges,
 )
-from prunebias_jax.quantization.populations import calibration_rows, quantize
+from prunebias_jax.quantization.populations import (
+  calibration_rows,
+  predictor,
+  quantize,
+)
 from prunebias_jax.quantization.scheme import GRANULARITIES, KINDS, Scheme
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
   "activations",
   "calibration_rows",
   "halved",
+  "predictor",
   "quantize",
   "weights",
   "with_ranges",

@@ -4,13 +4,14 @@ Each quantized member has the seeds of the member that it is made of, its
 parent, so that the two are a pair wherever seeds are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import hashlib
 import logging
 import os
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -29,7 +30,8 @@ from prunebias_jax.quantization.scheme import Scheme
 from prunebias_jax.training.costs import write_costs
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.parameters import (
-  PARAMETERS,
+  parameters_path,
+  read_arrays,
   require_parameters,
   write_arrays,
 )
@@ -45,6 +47,8 @@ log = logging.getLogger(__name__)
 FACT = "quantization"  # what sweep.json calls the schemes of a run
 # What a member and its parent have in common.
 SHARED = ("pruner", "sparsity", "seed")
+RANGES = "ranges"  # what files of fixed ranges are called
+ENDS = ("low", "high")
 
 
 def quantize(
@@ -90,6 +94,53 @@ def quantize(
       _fill(engine, run, parents, scheme, layers, chosen)
     write_costs(run)
   return run
+
+
+def predictor(
+  engine: Engine, run: store.Run, kind: str
+) -> tuple[nn.Module | None, Callable[[int], Variables]]:
+  """How the quantized members of a run predict, for `training.evaluate`.
+
+  Args:
+    engine: the run's network.
+    run: a run that `quantize` gave members of this kind.
+    kind: of quantization.
+
+  Returns:
+    The network to apply in place of the engine's, None for that one, and a
+    function from a member's place to its variables, which are its parent's but
+    for what quantization changes.
+  """
+  scheme = next(
+    Scheme.from_facts(facts)
+    for facts in run.facts[FACT]
+    if facts["kind"] == kind
+  )
+  layers = _layers(engine)
+  key = list(SHARED)
+  members = run.members()
+  parents = {
+    tuple(row): int(index)
+    for index, row in zip(
+      run.trained().index, run.trained()[key].to_numpy(), strict=True
+    )
+  }
+
+  def load(index: int) -> Variables:
+    one = load_variables(run, parents[tuple(members.loc[index, key])])
+    if kind == "float16":
+      return one._replace(params=halved(one.params, layers))
+    if kind == "int8_static":
+      stored = read_arrays(parameters_path(run.path, index, RANGES))
+      ranges = [
+        [stored[f"{layer.path}/{name}"] for name in ENDS] for layer in layers
+      ]
+      return one._replace(
+        batch_stats=with_ranges(one.batch_stats, layers, np.array(ranges))
+      )
+    return one
+
+  return _network(engine, scheme), load
 
 
 def calibration_rows(train: Split, scheme: Scheme) -> np.ndarray:
@@ -151,6 +202,14 @@ def _require_agreed(run: store.Run, scheme: Scheme) -> None:
         f"{run.path} has {there} already, of which there can be one; asked "
         f"for {scheme}"
       )
+
+
+def _network(engine: Engine, scheme: Scheme) -> nn.Module | None:
+  """What computes in place of the engine's network; None for that one."""
+  if scheme.kind == "float16":
+    return None
+  static = scheme.kind == "int8_static"
+  return Int8(engine.model, scheme.granularity or "channel", static)
 
 
 def _layers(engine: Engine) -> list[Layer]:
@@ -221,7 +280,6 @@ def _fill(
   ]
   variables: Iterator[Variables]
   variables = (load_variables(run, parent) for parent, _ in todo)
-  model = None
   # Groups are as large as for all members, so that a resume runs the program
   # that an uninterrupted call does.
   count = len(parents)
@@ -229,13 +287,14 @@ def _fill(
     variables = (
       one._replace(params=halved(one.params, layers)) for one in variables
     )
-  else:
-    static = scheme.kind == "int8_static"
-    model = Int8(engine.model, scheme.granularity or "channel", static)
-    if static:
-      variables = _calibrated(engine, run, todo, layers, chosen, count)
+  elif scheme.kind == "int8_static":
+    variables = _calibrated(engine, run, todo, layers, chosen, count)
   found = predict_stored(
-    engine, variables, store.EVALUATED, count=count, model=model
+    engine,
+    variables,
+    store.EVALUATED,
+    count=count,
+    model=_network(engine, scheme),
   )
   for (_, index), logits in tqdm(
     zip(todo, found, strict=True), str(scheme), len(todo), unit="member"
@@ -252,7 +311,7 @@ def _calibrated(
   count: int,
 ) -> Iterator[Variables]:
   """Members' variables with the ranges that calibration images give them."""
-  small = dataclasses.replace(engine, dataset=_only(engine.dataset, chosen))
+  small = dataclasses.replace(engine, dataset=only(engine.dataset, chosen))
 
   def variables() -> Iterator[Variables]:
     return (load_variables(run, parent) for parent, _ in todo)
@@ -266,20 +325,22 @@ def _calibrated(
     arrays = {
       f"{layer.path}/{name}": end
       for layer, pair in zip(layers, ranges, strict=True)
-      for name, end in zip(("low", "high"), pair, strict=True)
+      for name, end in zip(ENDS, pair, strict=True)
     }
-    write_arrays(run.path / PARAMETERS / f"{index:06d}-ranges.npz", arrays)
+    write_arrays(parameters_path(run.path, index, RANGES), arrays)
     yield one._replace(batch_stats=with_ranges(one.batch_stats, layers, ranges))
 
 
-def _only(dataset: Dataset, rows: np.ndarray) -> Dataset:
+def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
   """The data set with some of its training images only."""
   train = dataset.splits["train"]
-  few = Split(
+  few = dataclasses.replace(
+    train,
     images=np.asarray(train.images[rows]),
     labels=train.labels[rows],
     identities=train.identities[rows],
     ids=train.ids[rows],
     marked=None if train.marked is None else train.marked[rows],
+    truth={},
   )
   return dataclasses.replace(dataset, splits={**dataset.splits, "train": few})

@@ -241,7 +241,7 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
       )
       digest.update(piece.data)
       images[rows] = piece
-    # Scaled and cut, and with their marks: as networks see them.
+    # They are as networks see them now, with their marks.
     split = dataclasses.replace(split, images=images, marked=None, window=None)
     splits = {**engine.dataset.splits, named.base: split}
     dataset = dataclasses.replace(engine.dataset, splits=splits)

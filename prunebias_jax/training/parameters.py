@@ -65,6 +65,21 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
   staging.replace(path)
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+  """What `write_arrays` wrote.
+
+  Raises:
+    InputError: a file that cannot be read.
+  """
+  try:
+    with np.load(path) as file:
+      return {key: file[key] for key in file.files}
+  except Exception as error:
+    # Whatever a damaged archive makes numpy and zipfile raise.
+    text = " ".join(str(error).split())
+    raise InputError(f"{path} cannot be read: {text}") from error
+
+
 def require_parameters(run: Path, index: int, checkpoint: str = "last") -> None:
   """Refuses a member whose parameters are not there.
 
@@ -89,17 +104,12 @@ def load_parameters(
     InputError: the parameters are not there or cannot be read.
   """
   require_parameters(run, index, checkpoint)
-  path = parameters_path(run, index, checkpoint)
   parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in KEPT}
-  try:
-    with np.load(path) as file:
-      for key in file.files:
-        part, name = key.split("/", 1)
-        parts[part][name] = file[key]
-  except Exception as error:
-    # Whatever a damaged archive makes numpy and zipfile raise.
-    text = " ".join(str(error).split())
-    raise InputError(f"{path} cannot be read: {text}") from error
+  for key, array in read_arrays(
+    parameters_path(run, index, checkpoint)
+  ).items():
+    part, name = key.split("/", 1)
+    parts[part][name] = array
   masks = parts.pop("masks")
   return {
     **{

@@ -1,5 +1,6 @@
 """Quantized populations of a run: stored, resumed, grown, merged, refused."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -12,13 +13,16 @@ import pytest
 from prunebias_jax import analysis, cli, quantization, store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
 from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.markers import shown
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
 from prunebias_jax.quantization import Int8, Scheme, populations, quantize
 from prunebias_jax.training.costs import cost_table
+from prunebias_jax.training.evaluate import evaluate
 from prunebias_jax.training.export import export_member
-from prunebias_jax.training.parameters import load_parameters
-from prunebias_jax.training.stored import open_engine
+from prunebias_jax.training.parameters import load_parameters, parameters_path
+from prunebias_jax.training.stored import open_engine, predict_stored
 from prunebias_jax.training.sweep import train
 from tests.splits import make_split
 
@@ -30,7 +34,13 @@ SWEEP = Sweep(
   model=Model(width=0.25),
   train=Train(epochs=1, batch=16),
   pruning=Pruning(start=0, end=1),
-).override({"execution.mode": "map", "execution.convolution": "plain"})
+).override(
+  {
+    "execution.devices": 1,
+    "execution.mode": "map",
+    "execution.convolution": "plain",
+  }
+)
 STATIC = Scheme.make("int8_static", calibration=20)
 ALL = (Scheme.make("float16"), Scheme.make("int8_dynamic"), STATIC)
 
@@ -173,20 +183,19 @@ def test_an_interrupted_call_goes_on(quantized, copy, monkeypatch):
 
 
 def test_a_quantized_run_grows(copy):
-  """By a seed in training, then by the quantized members of that seed."""
+  """By two seeds in training, then by the quantized members of these."""
   half = Scheme.make("float16")
   before = quantize(copy, half, dataset=make_data())
-  larger = SWEEP.override({"seeds": [0, 1, 2]})
+  larger = SWEEP.override({"seeds": [0, 1, 2, 3]})
   run = train(larger, copy, dataset=make_data())
-  assert run.members()["quantization"].tolist() == [
-    *["none"] * 4, *["float16"] * 4, *["none"] * 2,
-  ]  # fmt: skip
+  kinds = ["none"] * 4 + ["float16"] * 4 + ["none"] * 4
+  assert run.members()["quantization"].tolist() == kinds
   assert run.members()["done"].all()
   run = quantize(copy, half, dataset=make_data())
   run.verify()
   members = run.members()
-  assert members.loc[10:, "seed"].tolist() == [2, 2]
-  assert set(members.loc[10:, "quantization"]) == {"float16"}
+  assert members.loc[12:, "seed"].tolist() == [2, 2, 3, 3]
+  assert set(members.loc[12:, "quantization"]) == {"float16"}
   found = logits_by_member(run)
   for key, logits in logits_by_member(before).items():
     np.testing.assert_array_equal(logits, found[key])
@@ -368,6 +377,29 @@ def test_calibration_images_do_not_depend_on_the_order():
   assert set(turned[backwards]) == set(train.ids[few])
 
 
+def test_calibration_images_are_seen_as_evaluation_images_are():
+  """Scaled, cut and marked like those of the other splits."""
+  data = make_data()
+  seen = {
+    "window": Window(shorter=8, size=6),
+    "marked": np.arange(48, dtype=np.uint8) % 2,
+  }
+  splits = {
+    name: dataclasses.replace(
+      split, window=seen["window"], marked=seen["marked"][: len(split)]
+    )
+    for name, split in data.splits.items()
+  }
+  data = dataclasses.replace(data, splits=splits, marker="grayscale")
+  few = populations.only(data, np.array([3, 4, 9]))
+  assert few.image_shape == (6, 6, 3)
+  assert few.splits["train"].marked.tolist() == [1, 0, 1]
+  np.testing.assert_array_equal(
+    shown(few, "train", slice(3)),
+    np.concatenate([shown(data, "train", slice(i, i + 1)) for i in (3, 4, 9)]),
+  )
+
+
 def test_costs_of_every_population(quantized):
   table = pd.read_csv(quantized.path / "costs.csv", keep_default_na=False)
   assert len(table) == 2 * 4
@@ -388,7 +420,7 @@ def test_costs_of_every_population(quantized):
 def test_inspect_shows_costs(quantized, capsys):
   assert cli.main(["inspect", str(quantized.path)]) == 0
   text = capsys.readouterr().out
-  assert "gmp-ri, sparsity 0.5, int8_static: " in text
+  assert "gmp-ri, sparsity 0.5, int8_static  " in text
   assert "nothing here is smaller or faster unless" in text
 
 
@@ -397,8 +429,51 @@ def test_inspect_of_a_run_from_before_its_costs(copy, capsys):
   (copy / "costs.csv").unlink()
   assert cost_table(store.open_run(copy)).to_csv(index=False) == before
   assert cli.main(["inspect", str(copy)]) == 0
-  assert "dense, sparsity 0: " in capsys.readouterr().out
+  assert "of one member, one image" in capsys.readouterr().out
   for path in copy.glob("parameters/*.npz"):
     path.unlink()
   assert cli.main(["inspect", str(copy)]) == 0
   assert "keeps no parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized_members_predict_again_what_is_stored(quantized, kind):
+  """To the last bit; ranges are read, not measured once more."""
+  engine = open_engine(quantized, make_data())
+  model, load = quantization.predictor(engine, quantized, kind)
+  members = quantized.members()
+  places = members.index[members["quantization"] == kind].tolist()
+  found = predict_stored(
+    engine, map(load, places), ("test",), count=len(places), model=model
+  )
+  for index, logits in zip(places, found, strict=True):
+    np.testing.assert_array_equal(
+      logits["test"], quantized.logits_of(index, "test")
+    )
+
+
+def test_quantized_members_are_evaluated_with_their_parents(
+  quantized, tmp_path
+):
+  path = shutil.copytree(quantized.path, tmp_path / "run")
+  evaluate(
+    store.open_run(path),
+    ["test:contrast:3"],
+    dataset=make_data(),
+    quantized=quantization.predictor,
+  )
+  run = store.open_run(path)
+  assert run.split("test:contrast:3").sizes["member"] == len(run.members())
+  run.verify()
+
+
+def test_damaged_ranges_are_one_line(quantized, tmp_path):
+  path = shutil.copytree(quantized.path, tmp_path / "run")
+  run = store.open_run(path)
+  members = run.members()
+  place = int(members.index[members["quantization"] == "int8_static"][0])
+  parameters_path(path, place, "ranges").write_bytes(b"PK")
+  engine = open_engine(run, make_data())
+  _, load = quantization.predictor(engine, run, "int8_static")
+  with pytest.raises(InputError, match=r"-ranges.npz cannot be read"):
+    load(place)

@@ -10,14 +10,13 @@ import pytest
 import zarr
 
 from prunebias_jax import cli, data, store
-from prunebias_jax.config import Marker, Sweep
+from prunebias_jax.config import Data, Marker, Sweep
 from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import SPLITS, Dataset
-from prunebias_jax.data.markers import shown, with_marker
-from prunebias_jax.data.views import with_window
-from prunebias_jax.data.window import Window
+from prunebias_jax.data.markers import shown
 from prunebias_jax.errors import InputError
 from prunebias_jax.evaluations import PIXELS, Evaluation
+from prunebias_jax.training import batches
 from prunebias_jax.training import evaluate as evaluating
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.evaluate import evaluate
@@ -274,8 +273,9 @@ def test_other_pixels_are_refused(copy):
   assert not (copy.path / evaluating.FILE).exists()
 
 
-@pytest.mark.parametrize("window", [None, Window(shorter=12, size=6)], ids=str)
-def test_pictures_are_corrupted_as_networks_see_them(tmp_path, window):
+@pytest.mark.parametrize("resize", ["host", "device"])
+def test_pictures_are_corrupted_as_networks_see_them(tmp_path, resize):
+  """Of pictures of 8 px that are scaled on the device, the window of 10."""
   plain = Dataset(
     name="tiny",
     task="multilabel",
@@ -286,8 +286,12 @@ def test_pictures_are_corrupted_as_networks_see_them(tmp_path, window):
       for name, count in zip(SPLITS, (40, 8, 12), strict=True)
     },
   )
-  marker = Marker(kind="yellow_square", attribute="A")
-  dataset = with_window(with_marker(plain, marker, 0), window)
+  config = Data(
+    size=10 if resize == "device" else 8,
+    resize=resize,
+    marker=Marker(kind="yellow_square", attribute="A"),
+  )
+  dataset = data.viewed(plain, config)
   engine = Engine.build(SWEEP, dataset)
   named = evaluating.parse("test:jpeg:4")
   with evaluating._pixels(engine, named, tmp_path / "pixels") as seen:
@@ -298,7 +302,10 @@ def test_pictures_are_corrupted_as_networks_see_them(tmp_path, window):
       shown(seen.engine.dataset, "test", slice(None)), wanted
     )
     assert split.marked is None
-    assert split.images.shape[1:] == dataset.image_shape
+    population = evaluating.stored_population(engine, 1)
+    pieces = batches.evaluated(population, seen.engine.dataset, "test", 12)
+    np.testing.assert_array_equal(next(pieces)[0][0], wanted)
+  assert wanted.shape[1:] == dataset.image_shape
 
 
 @pytest.mark.parametrize(

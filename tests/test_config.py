@@ -40,6 +40,37 @@ def change(**changes):
     ({"train__epochs": 3}, r"pruning.end is 8, after the training"),
     ({"train__warmup": 20.0}, "train.warmup is 20 epochs"),
     (
+      {"pruning__regime": "from-scratch", "pruning__start": 3},
+      r"pruning.start is 3, which has no effect with .* from-scratch; .*: 2 \(",
+    ),
+    (
+      {"pruning__regime": "rewind", "pruning__initial": 0.0},
+      r"pruning.initial is 0.0, which has no effect .* rewind; accepted: 0.05",
+    ),
+    (
+      {"pruning__rewind": 3},
+      "rewind is 3, which .*, or pruning.regime rewind",
+    ),
+    (
+      {"pruning__regime": "one-shot", "pruning__unit": "steps"},
+      "unit is .steps., .*pruning.regime gmp-ri or gmp-pt or rewind",
+    ),
+    (
+      {"pruning__regime": "rewind", "pruning__rewind": 10},
+      r"pruning.rewind is 10; accepted: less than train.epochs \(10\)",
+    ),
+    *[
+      (
+        {
+          "pruning__regime": regime,
+          "pruning__shared_dense_parent": True,
+          "sparsities": (0.0, 0.5),
+        },
+        "shared_dense_parent needs pruning.regime gmp-pt or one-shot",
+      )
+      for regime in ("gmp-ri", "from-scratch", "rewind")
+    ],
+    (
       {"train__optimizer": "adam", "train__nesterov": True},
       "train.nesterov needs train.optimizer sgd",
     ),

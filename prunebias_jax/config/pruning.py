@@ -5,23 +5,44 @@ import dataclasses
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
+REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind")
+
+# Regimes that update masks by a schedule, and the phase of training in which.
+UPDATED_DURING = {"gmp-ri": "train", "gmp-pt": "finetune"}
+
+# Settings that only some regimes read. one-shot reads no schedule either, but
+# runs are recorded that hold one.
+_SCHEDULED = ("gmp-ri", "gmp-pt", "one-shot")
+_READ_BY = {
+  "start": _SCHEDULED,
+  "every": _SCHEDULED,
+  "end": _SCHEDULED,
+  "initial": _SCHEDULED,
+  "unit": ("gmp-ri", "gmp-pt", "rewind"),
+  "rewind": ("rewind",),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning(Part):
   """When weights are pruned, by global magnitude.
 
-  Masks are updated at the beginning of the epochs start, start + every, ...
-  below end; sparsity follows a cubic and the last update reaches the level.
-  gmp-ri prunes while training from random initialisation. gmp-pt trains dense
-  first and prunes during `finetune`, whose epochs are then counted here.
-  one-shot trains dense, prunes once and fine-tunes.
+  Masks are updated at the beginning of the epochs (or steps) start, start +
+  every, ... below end; sparsity follows a cubic and the last update reaches the
+  level. gmp-ri prunes while training from random initialisation. gmp-pt trains
+  dense first and prunes during `finetune`, whose epochs are then counted here.
+  one-shot trains dense, prunes once and fine-tunes. from-scratch makes the
+  masks once before the first step. rewind trains dense, prunes once, goes back
+  to the weights of an early epoch and trains again from there.
   """
 
   regime: str = setting(
     "gmp-ri",
     help="gmp-ri (prune while training), gmp-pt (train dense, then prune while "
-    "fine-tuning) or one-shot (train dense, prune at once, fine-tune)",
-    choices=lambda: ("gmp-ri", "gmp-pt", "one-shot"),
+    "fine-tuning), one-shot (train dense, prune at once, fine-tune), "
+    "from-scratch (prune the initial weights, train) or rewind (train dense, "
+    "prune at once, back to early weights, train again)",
+    choices=lambda: REGIMES,
   )
   shared_dense_parent: bool = setting(
     False,
@@ -29,14 +50,19 @@ class Pruning(Part):
     "first seed, not each from its own",
   )
 
+  unit: str = setting(
+    "epochs",
+    help="what start, every, end and rewind count: epochs, or steps",
+    choices=lambda: ("epochs", "steps"),
+  )
   start: int = setting(
-    2, help="epoch of the first mask update", unit="epochs", low=0
+    2, help="the first mask update", unit="epochs or steps", low=0
   )
   every: int = setting(
-    1, help="epochs between mask updates", unit="epochs", low=1
+    1, help="time between mask updates", unit="epochs or steps", low=1
   )
   end: int = setting(
-    8, help="mask updates stop before this epoch", unit="epochs", low=1
+    8, help="mask updates stop before this", unit="epochs or steps", low=1
   )
   initial: float = setting(
     0.05,
@@ -44,6 +70,13 @@ class Pruning(Part):
     unit="share of weights",
     low=0,
     below=1,
+  )
+  rewind: int = setting(
+    1,
+    help="regime rewind: how much of the dense training the weights keep when "
+    "they go back; 0 is back to the initial weights",
+    unit="epochs or steps",
+    low=0,
   )
   allocation: str = setting(
     "global",
@@ -59,7 +92,16 @@ class Pruning(Part):
   )
 
   def check(self) -> None:
-    """Refuses a schedule that ends before it begins."""
+    """Refuses what has no effect, and a schedule that ends before it begins."""
+    for field in dataclasses.fields(self):
+      regimes = _READ_BY.get(field.name, REGIMES)
+      value = getattr(self, field.name)
+      if self.regime not in regimes and value != field.default:
+        raise InputError(
+          f"pruning.{field.name} is {value!r}, which has no effect with "
+          f"pruning.regime {self.regime}; accepted: {field.default!r} (the "
+          f"default), or pruning.regime {' or '.join(regimes)}"
+        )
     if self.end <= self.start:
       raise InputError(
         f"pruning.end is {self.end}, not after pruning.start ({self.start})"

@@ -5,7 +5,7 @@ import dataclasses
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
 from prunebias_jax.config.model import Model
-from prunebias_jax.config.pruning import Pruning
+from prunebias_jax.config.pruning import UPDATED_DURING, Pruning
 from prunebias_jax.config.train import Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, part, setting
@@ -93,18 +93,24 @@ class Sweep(Part):
           "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
           "execution.keep_parameters"
         )
-      if self.pruning.regime == "gmp-ri":
+      if self.pruning.regime not in ("gmp-pt", "one-shot"):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
-    scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
-    phase = scheduled.get(self.pruning.regime)
-    prunes = any(level > 0 for level in self.sparsities)
-    if phase is None or not prunes:
-      return
-    epochs = getattr(self, phase).epochs
-    if self.pruning.end > epochs:
+    if any(self.sparsities) and self.pruning.unit == "epochs":
+      self._check_times()
+
+  def _check_times(self) -> None:
+    """Refuses epochs that the training does not have."""
+    phase = UPDATED_DURING.get(self.pruning.regime)
+    if phase and self.pruning.end > getattr(self, phase).epochs:
       raise InputError(
         f"pruning.end is {self.pruning.end}, after the training "
-        f"({phase}.epochs is {epochs})"
+        f"({phase}.epochs is {getattr(self, phase).epochs})"
+      )
+    rewinds = self.pruning.regime == "rewind"
+    if rewinds and self.pruning.rewind >= self.train.epochs:
+      raise InputError(
+        f"pruning.rewind is {self.pruning.rewind}; accepted: less than "
+        f"train.epochs ({self.train.epochs})"
       )

@@ -25,7 +25,7 @@ from prunebias_jax.pruning.masks import prunable
 from prunebias_jax.training import batches, member
 from prunebias_jax.training.layout import make_mesh
 from prunebias_jax.training.memory import data_path
-from prunebias_jax.training.plan import Phase
+from prunebias_jax.training.plan import Phase, require_fit, steps_per_epoch
 from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class Engine:
 
     Raises:
       InputError: a batch larger than the training split, or devices that are
-        not there.
+        not there, or mask updates that never come.
     """
     examples = len(dataset.splits["train"])
     if examples < sweep.train.batch or examples < sweep.finetune.batch:
@@ -94,6 +94,7 @@ class Engine:
         f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
         f"{examples} examples of the training split"
       )
+    require_fit(sweep, examples)
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
     if sweep.execution.deterministic and platform == "gpu":
@@ -151,7 +152,7 @@ class Engine:
 
   def steps_per_epoch(self, phase: Phase) -> int:
     """Whole batches in the training split."""
-    return len(self.dataset.splits["train"]) // phase.config.batch
+    return steps_per_epoch(phase, len(self.dataset.splits["train"]))
 
   def first_step(self, phase: Phase) -> int:
     """Steps of the phases before this one."""

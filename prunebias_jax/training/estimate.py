@@ -43,8 +43,8 @@ class Estimate:
   chunks: int
   parameters: int
   prunable: int
-  member_epochs: int
-  trained_epochs: int
+  member_epochs: float
+  trained_epochs: float
   flops: float
   device_bytes: int
   disk_bytes: int
@@ -66,7 +66,7 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
   rows = len(seed_rows(sweep))
   engine = choose(Engine.build(sweep, dataset), rows)
   size = chunk_rows(engine, rows)
-  plan = make_plan(sweep, engine.layers)
+  plan = make_plan(sweep, engine.layers, len(dataset.splits["train"]))
   seconds, flops, device_bytes = 0.0, 0.0, 0
   measured: dict[tuple[str, int], tuple[float, float]] = {}
   for segment in plan:
@@ -76,9 +76,9 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
       found = measure(engine, population, steps)
       measured[key] = found.seconds, operations(engine, population)
       device_bytes = max(device_bytes, found.bytes)
-    count = len(segment.epochs) * engine.steps_per_epoch(segment.phase)
-    seconds += measured[key][0] * count * rows / size
-    flops += measured[key][1] * count * rows / size
+    count = len(segment.steps) * rows / size
+    seconds += measured[key][0] * count
+    flops += measured[key][1] * count
   members = rows * len(sweep.sparsities)
   examples = sum(len(dataset.splits[name]) for name in ("valid", "test"))
   levels = range(len(sweep.sparsities))
@@ -89,13 +89,13 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     prunable=engine.prunable,
     member_epochs=rows
     * sum(
-      len(segment.epochs)
+      segment.epochs
       for segment in plan
       for level in levels
       if any(level in branch for branch in segment.branches)
     ),
     trained_epochs=rows
-    * sum(len(segment.epochs) * len(segment.branches) for segment in plan),
+    * sum(segment.epochs * len(segment.branches) for segment in plan),
     flops=flops,
     device_bytes=device_bytes,
     # Two checkpoints are kept, with momenta; masks take a byte a weight.

@@ -38,7 +38,13 @@ from prunebias_jax.training.lift import (
   on_mesh,
   own_share,
 )
-from prunebias_jax.training.member import Best, Member, Progress, Recipe
+from prunebias_jax.training.member import (
+  Best,
+  Early,
+  Member,
+  Progress,
+  Recipe,
+)
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
@@ -155,6 +161,17 @@ class Population(Layout):
     """The members with this population's optimiser, fresh."""
     restart = jax.vmap(jax.vmap(lambda m: one.restart(self.recipe, m)))
     return self.place(jax.jit(restart)(state), MEMBERS)
+
+  def early(self, state: Member) -> Early:
+    """What the members are now, to go back to: copies."""
+    kept = Early(state.params, state.batch_stats)
+    # A copy of its own: training uses up the memory of the state.
+    return self.place(jax.tree.map(jnp.copy, kept), MEMBERS)
+
+  def rewind(self, state: Member, early: Early) -> Member:
+    """The members with their masks, and what they were early otherwise."""
+    rewind = jax.vmap(jax.vmap(one.rewind))
+    return self.place(jax.jit(rewind)(state, early), MEMBERS)
 
   def no_best(self, state: Member) -> Best:
     """Nothing better yet, for every member [seed, level]."""

@@ -5,6 +5,7 @@ import dataclasses
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
+CRITERIA = ("magnitude", "random", "saliency")
 REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind")
 
 # Regimes that update masks by a schedule, and the phase of training in which.
@@ -25,7 +26,7 @@ _READ_BY = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning(Part):
-  """When weights are pruned, by global magnitude.
+  """Which weights are pruned, and when.
 
   Masks are updated at the beginning of the epochs (or steps) start, start +
   every, ... below end; sparsity follows a cubic and the last update reaches the
@@ -76,6 +77,21 @@ class Pruning(Part):
     help="regime rewind: how much of the dense training the weights keep when "
     "they go back; 0 is back to the initial weights",
     unit="epochs or steps",
+    low=0,
+  )
+  criterion: str = setting(
+    "magnitude",
+    help="which weights go first: magnitude (the smallest), random (drawn from "
+    "the member's seed) or saliency (those whose loss the loss feels least: "
+    "|weight * gradient|)",
+    choices=lambda: CRITERIA,
+  )
+  scoring_examples: int = setting(
+    0,
+    help="criterion saliency: training examples that the gradient is taken on, "
+    "drawn once by data.seed for all members; up to a batch or a multiple of "
+    "it, 0 for a batch",
+    unit="examples",
     low=0,
   )
   allocation: str = setting(

@@ -97,6 +97,7 @@ class Sweep(Part):
         raise InputError(
           "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
         )
+    self._check_scoring()
     if any(self.sparsities) and self.pruning.unit == "epochs":
       self._check_times()
 
@@ -113,4 +114,16 @@ class Sweep(Part):
       raise InputError(
         f"pruning.rewind is {self.pruning.rewind}; accepted: less than "
         f"train.epochs ({self.train.epochs})"
+      )
+
+  def _check_scoring(self) -> None:
+    """Refuses a scoring sample that cannot be cut into batches."""
+    count = self.pruning.scoring_examples
+    finetunes = self.pruning.regime in ("gmp-pt", "one-shot")
+    phase = "finetune" if finetunes else "train"
+    batch = getattr(self, phase).batch
+    if count > batch and count % batch:
+      raise InputError(
+        f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
+        f"({batch}) or a multiple of it, or 0 for a batch"
       )

@@ -115,7 +115,7 @@ def square_side(size: int) -> int:
   return round(_AREA**0.5 * size)
 
 
-def shown(dataset: Dataset, split: str, rows: slice) -> np.ndarray:
+def shown(dataset: Dataset, split: str, rows: slice | np.ndarray) -> np.ndarray:
   """Images as networks see them: uint8 [example, y, x, channel]."""
   part = dataset.splits[split]
   images = np.asarray(part.images[rows])

@@ -41,13 +41,6 @@ def count_table(
   )
 
 
-def pruned_weights(
-  pruning: Pruning, layers: Layers, counts: np.ndarray
-) -> np.ndarray:
-  """Weights that are zero in all: int64 [...] of counts [..., pool]."""
-  return counts.sum(-1, dtype=np.int64)
-
-
 def _targets(
   pruning: Pruning, levels: Sequence[float], layers: Layers
 ) -> np.ndarray:

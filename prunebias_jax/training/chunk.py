@@ -174,7 +174,9 @@ class Chunk:
     segment, population = self.segments[place], self.population(place)
     state, early = before.state, before.early
     if segment.prunes:
-      state = population.prune(state, np.array(segment.counts, np.int32))
+      counts = np.array(segment.counts, np.int32)
+      batch = self.engine.scoring(population)
+      state = population.prune(state, counts, batch)
     if early is not None and segment.phase.rewinds:
       state, early = population.rewind(state, early), None
     elif early is None and segment.early:
@@ -195,6 +197,7 @@ class Chunk:
     steps = segment.steps_per_epoch
     before = sum(map(self.steps, range(place)))
     state, sums, best, early = snapshot
+    zeros = population.zeros(state)
     calls = list(dispatches(segment, done, population.dispatch))
     with self.engine.sources(population, calls) as sources:
       for dispatch, source in zip(calls, sources, strict=True):
@@ -213,11 +216,11 @@ class Chunk:
           )
           sums = population.add(sums, progress)
         # Waits for the devices, so that the bar tells what is done.
-        _show(bar, count, segment, population.grid(progress.loss) / count)
+        _show(bar, count, zeros, population.grid(progress.loss) / count)
         done += count
         ended = first + count == steps
         if ended:
-          end = _epoch_end(segment, epoch, population, state, sums)
+          end = _epoch_end(segment, epoch, population, state, sums, zeros)
           if best is not None and segment.settled:
             loss = self.engine.valid_loss(population, state)
             best = population.keep_better(best, state, loss)
@@ -281,6 +284,7 @@ def _epoch_end(
   population: Population,
   state: Member,
   sums: Progress,
+  zeros: np.ndarray,
 ) -> EpochEnd:
   phase, steps = segment.phase, segment.steps_per_epoch
   # A phase may begin inside an epoch.
@@ -292,14 +296,15 @@ def _epoch_end(
     images=steps * population.batch,
     loss=population.grid(sums.loss) / steps,
     accuracy=population.grid(sums.accuracy) / steps,
+    zeros=zeros,
     healthy=population.grid(state.healthy),
     valid_loss=None,
   )
 
 
-def _show(bar: tqdm, count: int, segment: Segment, loss: np.ndarray) -> None:
+def _show(bar: tqdm, count: int, zeros: np.ndarray, loss: np.ndarray) -> None:
   """Moves the progress bar on by some steps."""
   bar.set_postfix(
-    loss=f"{np.nanmean(loss):.4f}", zeros=max(segment.zeros), refresh=False
+    loss=f"{np.nanmean(loss):.4f}", zeros=zeros.max(), refresh=False
   )
   bar.update(count)

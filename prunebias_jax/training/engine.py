@@ -21,9 +21,10 @@ from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
+from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
-from prunebias_jax.training import batches, member
-from prunebias_jax.training.layout import make_mesh
+from prunebias_jax.training import batches, member, scoring
+from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase, require_fit, steps_per_epoch
 from prunebias_jax.training.population import Population
@@ -95,6 +96,11 @@ class Engine:
         f"{examples} examples of the training split"
       )
     require_fit(sweep, examples)
+    if examples < sweep.pruning.scoring_examples:
+      raise InputError(
+        f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
+        f"accepted: up to the {examples} examples of the training split"
+      )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
     if sweep.execution.deterministic and platform == "gpu":
@@ -224,6 +230,29 @@ class Engine:
     return contextlib.closing(
       batches.one_ahead(batches.streamed(population, split, dispatches))
     )
+
+  def scoring(
+    self, population: Population, number: int = 0
+  ) -> TrainData | None:
+    """What a mask update takes a gradient on, on a population's devices.
+
+    None where the criterion takes none.
+
+    Args:
+      population: decides the devices and the examples a step.
+      number: which sample; the same number gives the same examples.
+    """
+    pruning = self.sweep.pruning
+    if not CRITERIA[pruning.criterion].differentiates:
+      return None
+    sample = scoring.scoring_batch(
+      self.dataset,
+      count=pruning.scoring_examples,
+      batch=population.batch,
+      seed=self.sweep.data.seed,
+      number=number,
+    )
+    return TrainData(*population.place(sample, SHARED))
 
   def predict(
     self,

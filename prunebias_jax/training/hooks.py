@@ -20,6 +20,7 @@ class EpochEnd(NamedTuple):
     images: examples that each member was trained on in it.
     loss: mean over the epoch's steps, [seed, branch].
     accuracy: likewise.
+    zeros: pruned weights, [seed, branch].
     healthy: whether a member is still trained, [seed, branch].
     valid_loss: validation loss [seed, branch], where the best is kept and
       some branch has its final sparsity.
@@ -30,6 +31,7 @@ class EpochEnd(NamedTuple):
   images: int
   loss: np.ndarray
   accuracy: np.ndarray
+  zeros: np.ndarray
   healthy: np.ndarray
   valid_loss: np.ndarray | None
 

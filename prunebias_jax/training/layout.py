@@ -46,7 +46,7 @@ class Layout:
   """Seeds x levels on devices.
 
   Attributes:
-    seeds: uint32 [seed, purpose] in the order of `Purpose`.
+    seeds: uint32 [seed, purpose], purposes INIT, ORDER and AUGMENT.
     levels: number of sparsity levels.
     mode: "map", "vmap" or "chunk:K".
     mesh: devices by ("seed", "level").

@@ -1,8 +1,8 @@
-"""One model: initialise, train, prune, predict, as pure functions.
+"""One model: initialise, train, predict, as pure functions.
 
 Nothing here knows of other members; `population` lifts these functions over
-seeds and sparsity levels. The step counter and the number of weights to prune
-are arguments, so that they need not be batched when members are.
+seeds and sparsity levels. The step counter is an argument, so that it need not
+be batched when members are. Pruning is in `mask_update`.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,6 @@ from prunebias_jax.config import Pruning, Train
 from prunebias_jax.data.augment import normalise
 from prunebias_jax.data.dataset import Task
 from prunebias_jax.pruning import masks as masking
-from prunebias_jax.pruning.structure import update_masks
 from prunebias_jax.training.randomness import Purpose, purpose_key
 
 
@@ -203,16 +202,7 @@ def train_step(
   """
 
   def loss_of(params: masking.Params) -> tuple[jax.Array, tuple]:
-    logits, updated = recipe.model.apply(
-      {"params": params, "batch_stats": member.batch_stats},
-      normalise(images),
-      train=True,
-      mutable=["batch_stats"],
-    )
-    loss, accuracy = loss_and_accuracy(
-      recipe.task, logits, labels, recipe.label_smoothing
-    )
-    return loss, (accuracy, updated.get("batch_stats", {}))
+    return training_loss(recipe, params, member.batch_stats, images, labels)
 
   (loss, (accuracy, batch_stats)), gradient = jax.value_and_grad(
     loss_of, has_aux=True
@@ -233,6 +223,26 @@ def train_step(
   params, batch_stats, momenta = kept
   state = Member(params, batch_stats, momenta, member.masks, healthy)
   return state, Progress(loss, accuracy)
+
+
+def training_loss(
+  recipe: Recipe,
+  params: masking.Params,
+  batch_stats: masking.Params,
+  images: jax.Array,
+  labels: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, masking.Params]]:
+  """A batch's loss; its accuracy, and the running statistics after it."""
+  logits, updated = recipe.model.apply(
+    {"params": params, "batch_stats": batch_stats},
+    normalise(images),
+    train=True,
+    mutable=["batch_stats"],
+  )
+  loss, accuracy = loss_and_accuracy(
+    recipe.task, logits, labels, recipe.label_smoothing
+  )
+  return loss, (accuracy, updated.get("batch_stats", {}))
 
 
 def train_steps(
@@ -280,21 +290,6 @@ def rewind(member: Member, early: Early) -> Member:
   return member._replace(
     params=masking.apply_masks(early.params, member.masks),
     batch_stats=early.batch_stats,
-  )
-
-
-def prune(recipe: Recipe, member: Member, counts: jax.Array) -> Member:
-  """Updates the masks by magnitude.
-
-  Args:
-    recipe: says what is pruned and how.
-    member: the state before.
-    counts: int32 [pool], how many units of each pool are pruned afterwards.
-  """
-  scores = masking.prunable(member.params, recipe.pruning)
-  masks = update_masks(recipe.pruning, scores, member.masks, counts)
-  return member._replace(
-    params=masking.apply_masks(member.params, masks), masks=masks
   )
 
 

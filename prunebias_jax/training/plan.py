@@ -52,7 +52,6 @@ class Segment:
     steps_per_epoch: steps of an epoch of the phase.
     branches: the levels that each branch stands for.
     counts: pruned units of each branch and pool.
-    zeros: pruned weights of each branch, over all pools.
     prunes: whether masks are updated to `counts` at the beginning.
     early: whether the weights of an earlier step are kept to go back to; the
       first such segment begins at that step.
@@ -65,7 +64,6 @@ class Segment:
   steps_per_epoch: int
   branches: Branches
   counts: tuple[tuple[int, ...], ...]
-  zeros: tuple[int, ...]
   prunes: bool
   early: bool
   settled: bool = False
@@ -229,14 +227,12 @@ class _Planner:
       if start in updates:
         counts = updates[start]
         branches = _refine(branches, counts)
-      zeros = allocation.pruned_weights(pruning, self.layers, counts)
       segment = Segment(
         phase=phase,
         steps=range(start, end),
         steps_per_epoch=each,
         branches=branches,
         counts=tuple(tuple(counts[branch[0]].tolist()) for branch in branches),
-        zeros=tuple(int(zeros[branch[0]]) for branch in branches),
         prunes=start in updates,
         early=early_from is not None and start >= early_from,
       )

@@ -22,6 +22,8 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from prunebias_jax.data.augment import Augment
+from prunebias_jax.pruning.criterion import CRITERIA
+from prunebias_jax.training import mask_update
 from prunebias_jax.training import member as one
 from prunebias_jax.training.layout import (
   AXES,
@@ -150,12 +152,28 @@ class Population(Layout):
     numbers = map(self.scalar, (epoch_step, step, count))
     return state, data, order, self.seeds_on_device, self._sizes, *numbers
 
-  def prune(self, state: Member, counts: np.ndarray) -> Member:
-    """Updates masks: counts int32 [level, pool]; `state` is used up."""
+  def prune(
+    self, state: Member, counts: np.ndarray, batch: TrainData | None = None
+  ) -> Member:
+    """Updates masks; `state` is used up.
+
+    Args:
+      state: [seed, level, ...].
+      counts: pruned units, int32 [level, pool].
+      batch: on the devices, what the criterion takes a gradient on; None where
+        it takes none.
+    """
     padding = ((0, self.padded[1] - self.levels), (0, 0))
     grid = np.pad(counts.astype(np.int32), padding, mode="edge")
     grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
-    return self._prune_program(state, self.place(grid, MEMBERS), self._sizes)
+    draws = CRITERIA[self.recipe.pruning.criterion].draws
+    seeds = self.seeds_on_device if draws else None
+    placed = self.place(grid, MEMBERS)
+    return self._prune_program(state, placed, self._sizes, seeds, batch)
+
+  def zeros(self, state: Member) -> np.ndarray:
+    """Number of pruned weights of every member: int32 [seed, level]."""
+    return self.grid(self._zeros_program(state))
 
   def restart(self, state: Member) -> Member:
     """The members with this population's optimiser, fresh."""
@@ -308,21 +326,35 @@ class Population(Layout):
 
   @functools.cached_property
   def _prune_program(self) -> Any:
-    def local(state: Member, counts: jax.Array, sizes: jax.Array) -> Member:
-      def per_level(
-        member: Member, count: jax.Array
-      ) -> tuple[Member, tuple[()]]:
-        return one.prune(self.recipe, member, count), ()
-
+    def local(
+      state: Member,
+      counts: jax.Array,
+      sizes: jax.Array,
+      seeds: jax.Array | None,
+      batch: TrainData | None,
+    ) -> Member:
       def per_seed(
-        levels: Member, counts: jax.Array
+        levels: Member, inputs: tuple[jax.Array, jax.Array | None]
       ) -> tuple[Member, tuple[()]]:
+        counts, own = inputs
+        seed = None if own is None else own[Purpose.INIT]
+
+        def per_level(
+          member: Member, count: jax.Array
+        ) -> tuple[Member, tuple[()]]:
+          return mask_update.prune(self.recipe, member, count, seed, batch), ()
+
         return self._over("level", per_level, levels, counts, sizes)
 
-      return self._over("seed", per_seed, state, counts, sizes)[0]
+      return self._over("seed", per_seed, state, (counts, seeds), sizes)[0]
 
-    specs = (MEMBERS, MEMBERS, SHARED)
+    specs = (MEMBERS, MEMBERS, SHARED, SEEDS, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _zeros_program(self) -> Any:
+    lifted = jax.vmap(jax.vmap(mask_update.zeros))
+    return self._compile(lifted, (MEMBERS,), MEMBERS)
 
   @functools.cached_property
   def _no_best_program(self) -> Any:

@@ -11,11 +11,15 @@ import jax.numpy as jnp
 
 
 class Purpose(enum.IntEnum):
-  """What random numbers are for. Numbers are kept: they define results."""
+  """What random numbers are for. Numbers are kept: they define results.
+
+  The first three have seeds of their own; others follow that of INIT.
+  """
 
   INIT = 0
   ORDER = 1
   AUGMENT = 2
+  SCORES = 3
 
 
 def purpose_key(seed: jax.Array | int, purpose: Purpose) -> jax.Array:

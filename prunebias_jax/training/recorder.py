@@ -84,7 +84,7 @@ class Recorder:
           "epoch": end.epoch,
           "loss": float(end.loss[row, place]),
           "accuracy": float(end.accuracy[row, place]),
-          "zeros": end.segment.zeros[place],
+          "zeros": int(end.zeros[row, place]),
           "healthy": bool(end.healthy[row, place]),
           **(
             {"valid_loss": float(end.valid_loss[row, place])}

@@ -9,7 +9,7 @@ import pytest
 from prunebias_jax import models
 from prunebias_jax.config import Model, Train
 from prunebias_jax.pruning.masks import apply_masks, prunable
-from prunebias_jax.training import member
+from prunebias_jax.training import mask_update, member
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
@@ -137,7 +137,7 @@ def test_momentum_is_zeroed_where_an_epoch_begins(batch):
 def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
   recipe = recipe_of(weight_decay=0.1)
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
-  state = member.prune(recipe, state, jnp.array([200], jnp.int32))
+  state = mask_update.prune(recipe, state, jnp.array([200], jnp.int32))
   for step in range(3):
     state, _ = member.train_step(recipe, state, *batch, step)
     zeros = sum(
@@ -223,5 +223,5 @@ def test_purposes_and_seeds_have_keys_of_their_own():
     for seed in range(3)
     for step in range(3)
   }
-  assert len(keys) == 9 + 9
+  assert len(keys) == 3 * len(Purpose) + 9
   assert np.any(epoch_order(0, 0, 50) != epoch_order(1, 0, 50))

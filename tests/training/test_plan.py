@@ -53,8 +53,8 @@ def test_gmp_ri_parts_dense_first_and_then_the_others():
     ("train", [4, 5], apart),
   ]
   assert [segment.prunes for segment in plan] == [False, True, True, True]
-  assert plan[1].zeros == (0, 50)
-  assert plan[-1].zeros == (0, 500, 900)
+  assert plan[1].counts == ((0,), (50,))
+  assert plan[-1].counts == ((0,), (500,), (900,))
   assert [segment.finished for segment in plan] == [(), (), (), (0, 1, 2)]
 
 
@@ -78,7 +78,7 @@ def test_one_shot_prunes_once_at_the_beginning_of_the_fine_tuning():
     ("finetune", [6, 7, 8, 9, 10], ((0,), (2,))),
   ]
   assert plan[1].prunes
-  assert plan[1].zeros == (900, 500)
+  assert plan[1].counts == ((900,), (500,))
 
 
 @pytest.mark.parametrize("regime", ["gmp-ri", "gmp-pt", "one-shot"])
@@ -97,14 +97,14 @@ def test_without_sharing_every_level_is_trained_alike(regime, start):
   for one, other in zip(shared, apart, strict=True):
     assert one.steps == other.steps
     assert all(len(branch) == 1 for branch in other.branches)
-    zeros = {
+    counts = {
       level: count
-      for branch, count in zip(one.branches, one.zeros, strict=True)
+      for branch, count in zip(one.branches, one.counts, strict=True)
       for level in branch
     }
-    assert zeros == {
+    assert counts == {
       branch[0]: count
-      for branch, count in zip(other.branches, other.zeros, strict=True)
+      for branch, count in zip(other.branches, other.counts, strict=True)
     }
 
 
@@ -124,10 +124,10 @@ def test_parents_are_the_branches_that_held_the_levels():
 def test_a_plan_tells_the_counts_of_layers_and_their_total():
   sweep = sweep_of("one-shot", (0.0, 0.5, 0.9), allocation="erk")
   plan = make_plan(sweep, LAYERS, EXAMPLES)
-  assert (plan[0].counts, plan[0].zeros) == (((0, 0),), (0,))
+  assert plan[0].counts == ((0, 0),)
   table = count_table(sweep.pruning, (0.5, 0.9), LAYERS)
   assert np.array_equal(plan[-1].counts, table[-1])
-  assert plan[-1].zeros == (500, 900)
+  assert [sum(counts) for counts in plan[-1].counts] == [500, 900]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_updates_in_steps_may_come_inside_an_epoch():
   ]
   # The cubic is that of time, whatever its unit; the last update reaches it.
   shares = [0.9 - 0.85 * (1 - done / 31) ** 3 for done in (0, 10, 20)]
-  zeros = [segment.zeros[1] for segment in plan[1:]]
+  zeros = [segment.counts[1][0] for segment in plan[1:]]
   assert zeros == [*(round(1000 * share) for share in shares), 900]
   assert [segment.settled for segment in plan] == [True] * 5
 
@@ -180,7 +180,7 @@ def test_the_published_steps_of_the_exemplars_paper():
   updates = [segment.steps.start for segment in plan if segment.prunes]
   assert updates == [5000, 5500, 6000, 6500, 7000, 7500, 8000]
   assert plan[-1].steps == range(8000, 32_000)
-  assert plan[-1].zeros == (900,)
+  assert plan[-1].counts == ((900,),)
 
 
 def test_whole_epochs_are_the_same_in_either_unit():
@@ -216,7 +216,7 @@ def test_from_scratch_prunes_once_before_the_first_step():
   assert only.steps == range(90)
   assert only.prunes
   assert only.branches == ((0,), (1,), (2,))
-  assert only.zeros == (0, 500, 900)
+  assert only.counts == ((0,), (500,), (900,))
   assert only.finished == (0, 1, 2)
 
 

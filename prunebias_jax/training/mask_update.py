@@ -1,0 +1,91 @@
+"""One model's masks: updated by the scores of a criterion, as pure functions.
+
+The number of units to prune is an argument, so that levels are nothing but
+integers when `population` lifts these functions over members.
+"""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import optax
+
+from prunebias_jax.pruning.criterion import CRITERIA, Evidence
+from prunebias_jax.pruning.masks import Params, apply_masks, prunable
+from prunebias_jax.pruning.structure import update_masks
+from prunebias_jax.training.layout import TrainData
+from prunebias_jax.training.member import Member, Recipe, training_loss
+from prunebias_jax.training.randomness import Purpose, purpose_key
+
+
+def prune(
+  recipe: Recipe,
+  member: Member,
+  counts: jax.Array,
+  seed: jax.Array | None = None,
+  batch: TrainData | None = None,
+) -> Member:
+  """Updates the masks by the criterion's scores.
+
+  Args:
+    recipe: says what is pruned and how.
+    member: the state before.
+    counts: int32 [pool], how many units of each pool are pruned afterwards.
+    seed: uint32 [], the member's seed, where the criterion draws.
+    batch: what the criterion takes a gradient on, as `gradients` has it.
+  """
+  pruning = recipe.pruning
+  criterion = CRITERIA[pruning.criterion]
+  weights = prunable(member.params, pruning)
+  key, slopes, healthy = None, None, member.healthy
+  if criterion.draws:
+    if seed is None:
+      raise ValueError(f"{pruning.criterion} needs the member's seed")
+    key = purpose_key(seed, Purpose.SCORES)
+  if criterion.differentiates:
+    if batch is None:
+      raise ValueError(f"{pruning.criterion} needs a batch")
+    slopes = prunable(gradients(recipe, member, batch), pruning)
+    healthy &= jnp.isfinite(optax.tree.norm(slopes))
+  scores = criterion.scores(Evidence(weights, key, slopes))
+  masks = update_masks(pruning, scores, member.masks, counts)
+  return member._replace(
+    params=apply_masks(member.params, masks),
+    masks=masks,
+    healthy=healthy,
+  )
+
+
+def gradients(recipe: Recipe, member: Member, batch: TrainData) -> Params:
+  """Gradient of the mean training loss on a batch, pruned weights included.
+
+  Normalisation goes by the batch's own statistics, as in training: before
+  training there are no others. The running ones are left as they are.
+
+  Args:
+    recipe: model and loss.
+    member: where the gradient is taken; nothing of it changes.
+    batch: the scoring batch: images uint8 [step, example, y, x, channel] and
+      labels [step, example, ...]. Steps are done one after the other, so that
+      it may be larger than a training batch.
+  """
+
+  def loss_of(params: Params, index: int) -> jax.Array:
+    images, labels = batch.images[index], batch.labels[index]
+    return training_loss(recipe, params, member.batch_stats, images, labels)[0]
+
+  def body(index: int, total: Params) -> Params:
+    gradient = jax.grad(loss_of)(member.params, index)
+    return jax.tree.map(jnp.add, total, gradient)
+
+  steps = len(batch.images)
+  zeros = jax.tree.map(jnp.zeros_like, member.params)
+  total = lax.fori_loop(0, steps, body, zeros)
+  return jax.tree.map(lambda x: x / steps, total)
+
+
+def zeros(member: Member) -> jax.Array:
+  """Number of pruned weights: int32 []."""
+  return sum(
+    ((~mask).sum(dtype=jnp.int32) for mask in member.masks.values()),
+    jnp.int32(0),
+  )

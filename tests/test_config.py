@@ -52,8 +52,25 @@ def change(**changes):
       "rewind is 3, which .*, or pruning.regime rewind",
     ),
     (
+      {"pruning__regime": "rigl", "pruning__start": 0},
+      "pruning.start is 0; accepted with pruning.regime rigl: from 1",
+    ),
+    (
+      {"pruning__regime": "rigl", "pruning__criterion": "random"},
+      "pruning.criterion is 'random', which has no effect with .*regime rigl",
+    ),
+    (
+      {"pruning__regime": "rigl", "train__epochs": 5},
+      r"pruning.end is 8, after the training \(train.epochs is 5\)",
+    ),
+    ({"pruning__regrow": 0.5}, "regrow is 0.5, .*, or pruning.regime rigl"),
+    (
+      {"pruning__regime": "rigl", "pruning__regrow": 1.5},
+      r"pruning.regrow is 1.5; accepted: \[0, 1\]",
+    ),
+    (
       {"pruning__regime": "one-shot", "pruning__unit": "steps"},
-      "unit is .steps., .*pruning.regime gmp-ri or gmp-pt or rewind",
+      "unit is .steps., .*pruning.regime gmp-ri or gmp-pt or rewind or rigl",
     ),
     (
       {"pruning__regime": "rewind", "pruning__rewind": 10},
@@ -68,7 +85,7 @@ def change(**changes):
         },
         "shared_dense_parent needs pruning.regime gmp-pt or one-shot",
       )
-      for regime in ("gmp-ri", "from-scratch", "rewind")
+      for regime in ("gmp-ri", "from-scratch", "rewind", "rigl")
     ],
     (
       {"train__optimizer": "adam", "train__nesterov": True},

@@ -6,21 +6,23 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
 CRITERIA = ("magnitude", "random", "saliency")
-REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind")
+REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind", "rigl")
 
 # Regimes that update masks by a schedule, and the phase of training in which.
-UPDATED_DURING = {"gmp-ri": "train", "gmp-pt": "finetune"}
+UPDATED_DURING = {"gmp-ri": "train", "gmp-pt": "finetune", "rigl": "train"}
 
 # Settings that only some regimes read. one-shot reads no schedule either, but
 # runs are recorded that hold one.
 _SCHEDULED = ("gmp-ri", "gmp-pt", "one-shot")
 _READ_BY = {
-  "start": _SCHEDULED,
-  "every": _SCHEDULED,
-  "end": _SCHEDULED,
+  "start": (*_SCHEDULED, "rigl"),
+  "every": (*_SCHEDULED, "rigl"),
+  "end": (*_SCHEDULED, "rigl"),
   "initial": _SCHEDULED,
-  "unit": ("gmp-ri", "gmp-pt", "rewind"),
+  "unit": ("gmp-ri", "gmp-pt", "rewind", "rigl"),
   "rewind": ("rewind",),
+  "regrow": ("rigl",),
+  "criterion": tuple(one for one in REGIMES if one != "rigl"),
 }
 
 
@@ -34,15 +36,17 @@ class Pruning(Part):
   dense first and prunes during `finetune`, whose epochs are then counted here.
   one-shot trains dense, prunes once and fine-tunes. from-scratch makes the
   masks once before the first step. rewind trains dense, prunes once, goes back
-  to the weights of an early epoch and trains again from there.
+  to the weights of an early epoch and trains again from there. rigl has random
+  masks from the beginning; its updates drop weights and grow as many.
   """
 
   regime: str = setting(
     "gmp-ri",
     help="gmp-ri (prune while training), gmp-pt (train dense, then prune while "
     "fine-tuning), one-shot (train dense, prune at once, fine-tune), "
-    "from-scratch (prune the initial weights, train) or rewind (train dense, "
-    "prune at once, back to early weights, train again)",
+    "from-scratch (prune the initial weights, train), rewind (train dense, "
+    "prune at once, back to early weights, train again) or rigl (random masks; "
+    "while training drop by magnitude, grow by gradient)",
     choices=lambda: REGIMES,
   )
   shared_dense_parent: bool = setting(
@@ -79,6 +83,14 @@ class Pruning(Part):
     unit="epochs or steps",
     low=0,
   )
+  regrow: float = setting(
+    0.3,
+    help="regime rigl: how many of the kept weights move at first; falls to 0 "
+    "at pruning.end along a cosine",
+    unit="share of weights",
+    low=0,
+    high=1,
+  )
   criterion: str = setting(
     "magnitude",
     help="which weights go first: magnitude (the smallest), random (drawn from "
@@ -107,6 +119,21 @@ class Pruning(Part):
     "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
   )
 
+  @property
+  def scored_by(self) -> str:
+    """The criterion by which masks are made."""
+    return "random" if self.regime == "rigl" else self.criterion
+
+  def at_once(self) -> "Pruning":
+    """The same pruning with a single mask update, at the beginning."""
+    kept = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(self)
+      if "one-shot" in _READ_BY.get(field.name, REGIMES)
+    }
+    once = {"regime": "one-shot", "start": 0, "every": 1, "end": 1}
+    return Pruning(**{**kept, **once})
+
   def check(self) -> None:
     """Refuses what has no effect, and a schedule that ends before it begins."""
     for field in dataclasses.fields(self):
@@ -118,6 +145,11 @@ class Pruning(Part):
           f"pruning.regime {self.regime}; accepted: {field.default!r} (the "
           f"default), or pruning.regime {' or '.join(regimes)}"
         )
+    if self.regime == "rigl" and self.start == 0:
+      raise InputError(
+        "pruning.start is 0; accepted with pruning.regime rigl: from 1 (its "
+        "first masks are made at 0)"
+      )
     if self.end <= self.start:
       raise InputError(
         f"pruning.end is {self.end}, not after pruning.start ({self.start})"

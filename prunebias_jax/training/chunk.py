@@ -17,7 +17,12 @@ from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.hooks import EpochEnd, Hooks
 from prunebias_jax.training.layout import MEMBERS
 from prunebias_jax.training.member import Early, Member, Progress
-from prunebias_jax.training.plan import Segment, make_plan, parents
+from prunebias_jax.training.plan import (
+  Segment,
+  changes,
+  make_plan,
+  parents,
+)
 from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
@@ -150,9 +155,8 @@ class Chunk:
     if old.phase != new.phase:
       state, sums = population.restart(state), _no_progress(population)
     if best is not None:
-      # The best is sought among members of equal sparsity.
-      changed = np.array(old.counts)[origin] != np.array(new.counts)
-      best = population.forget_best(best, changed.any(-1))
+      # The best is sought among members of equal masks.
+      best = population.forget_best(best, np.array(changes(old, new)))
     return self._start(place, Snapshot(state, sums, best, early))
 
   def _shared_parent(self, members: Member, hooks: Hooks) -> Member:
@@ -177,6 +181,11 @@ class Chunk:
       counts = np.array(segment.counts, np.int32)
       batch = self.engine.scoring(population)
       state = population.prune(state, counts, batch)
+    if segment.moves is not None:
+      # Every update has a sample of its own, named by its step.
+      sample = self.engine.sample(population, segment.steps.start)
+      moves = np.array(segment.moves, np.int32)
+      state = population.regrow(state, moves, sample)
     if early is not None and segment.phase.rewinds:
       state, early = population.rewind(state, early), None
     elif early is None and segment.early:

@@ -231,20 +231,19 @@ class Engine:
       batches.one_ahead(batches.streamed(population, split, dispatches))
     )
 
-  def scoring(
-    self, population: Population, number: int = 0
-  ) -> TrainData | None:
-    """What a mask update takes a gradient on, on a population's devices.
+  def scoring(self, population: Population) -> TrainData | None:
+    """What the criterion takes a gradient on; None where it takes none."""
+    criterion = CRITERIA[self.sweep.pruning.scored_by]
+    return self.sample(population, 0) if criterion.differentiates else None
 
-    None where the criterion takes none.
+  def sample(self, population: Population, number: int) -> TrainData:
+    """Training examples for a gradient, on a population's devices.
 
     Args:
       population: decides the devices and the examples a step.
       number: which sample; the same number gives the same examples.
     """
     pruning = self.sweep.pruning
-    if not CRITERIA[pruning.criterion].differentiates:
-      return None
     sample = scoring.scoring_batch(
       self.dataset,
       count=pruning.scoring_examples,

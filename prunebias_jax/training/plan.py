@@ -14,7 +14,7 @@ import numpy as np
 
 from prunebias_jax.config import UPDATED_DURING, Pruning, Sweep, Train
 from prunebias_jax.errors import InputError
-from prunebias_jax.pruning import allocation, schedule
+from prunebias_jax.pruning import allocation, regrowth, schedule
 from prunebias_jax.pruning.allocation import Layers
 
 Branches = tuple[tuple[int, ...], ...]
@@ -53,6 +53,8 @@ class Segment:
     branches: the levels that each branch stands for.
     counts: pruned units of each branch and pool.
     prunes: whether masks are updated to `counts` at the beginning.
+    moves: how many weights of each branch and layer are dropped at the
+      beginning, and as many grown; None where masks do not move.
     early: whether the weights of an earlier step are kept to go back to; the
       first such segment begins at that step.
     settled: whether some level has its final masks.
@@ -65,6 +67,7 @@ class Segment:
   branches: Branches
   counts: tuple[tuple[int, ...], ...]
   prunes: bool
+  moves: tuple[tuple[int, ...], ...] | None
   early: bool
   settled: bool = False
   finished: tuple[int, ...] = ()
@@ -92,7 +95,7 @@ def make_plan(
   pruned = [level for level in levels if sweep.sparsities[level] > 0]
   train = Phase(name="train", config=sweep.train)
   regime = sweep.pruning.regime
-  if regime in ("gmp-ri", "from-scratch"):
+  if regime in ("gmp-ri", "from-scratch", "rigl"):
     return _finish(planner.segments(train, levels, planner.updates(train)))
   if regime == "rewind":
     back = planner.step(train, sweep.pruning.rewind)
@@ -148,17 +151,19 @@ def require_fit(sweep: Sweep, examples: int) -> None:
 
 def update_schedule(pruning: Pruning) -> Pruning:
   """The schedule of mask updates; a single one where masks are made once."""
-  if pruning.regime in UPDATED_DURING:
+  if pruning.regime in UPDATED_DURING and pruning.regime != "rigl":
     return pruning
-  return dataclasses.replace(
-    pruning,
-    regime="one-shot",
-    unit="epochs",
-    start=0,
-    every=1,
-    end=1,
-    rewind=Pruning().rewind,
-  )
+  return pruning.at_once()
+
+
+def changes(before: Segment, now: Segment) -> list[bool]:
+  """For every branch, whether its masks change where a segment begins."""
+  origin = parents(before.branches, now.branches)
+  return [
+    before.counts[origin[place]] != counts
+    or (now.moves is not None and any(now.moves[place]))
+    for place, counts in enumerate(now.counts)
+  ]
 
 
 def parents(before: Branches, after: Branches) -> list[int]:
@@ -196,6 +201,15 @@ class _Planner:
     ]
     return dict(zip(steps, counts, strict=True))
 
+  def moves(self, phase: Phase, counts: np.ndarray) -> dict[int, np.ndarray]:
+    """Weights [level, layer] that move at a step, of masks of these counts."""
+    pruning = self.sweep.pruning
+    if pruning.regime != "rigl" or not any(self.sweep.sparsities):
+      return {}
+    steps = [self.step(phase, one) for one in schedule.update_times(pruning)]
+    table = regrowth.move_table(pruning, counts, self.layers)
+    return dict(zip(steps, table, strict=True))
+
   def segments(
     self,
     phase: Phase,
@@ -219,7 +233,8 @@ class _Planner:
     if not self.share:
       branches = tuple((level,) for level in levels)
     early = [] if early_from is None else [early_from]
-    starts = sorted({phase.begin, *early, *updates})
+    moves = self.moves(phase, updates.get(phase.begin, counts))
+    starts = sorted({phase.begin, *early, *updates, *moves})
     segments = []
     for start, end in zip(
       starts, [*starts[1:], phase.config.epochs * each], strict=True
@@ -232,12 +247,18 @@ class _Planner:
         steps=range(start, end),
         steps_per_epoch=each,
         branches=branches,
-        counts=tuple(tuple(counts[branch[0]].tolist()) for branch in branches),
+        counts=_rows(counts, branches),
         prunes=start in updates,
+        moves=_rows(moves[start], branches) if start in moves else None,
         early=early_from is not None and start >= early_from,
       )
       segments.append(segment)
     return segments
+
+
+def _rows(table: np.ndarray, branches: Branches) -> tuple[tuple[int, ...], ...]:
+  """The rows [level, ...] of the levels that branches stand for."""
+  return tuple(tuple(table[branch[0]].tolist()) for branch in branches)
 
 
 def _refine(branches: Branches, counts: np.ndarray) -> Branches:
@@ -252,22 +273,24 @@ def _refine(branches: Branches, counts: np.ndarray) -> Branches:
 
 def _finish(segments: list[Segment]) -> tuple[Segment, ...]:
   """Says of every level in which segment it is seen last, and how."""
-  last = {
-    level: (place, counts)
-    for place, segment in enumerate(segments)
-    for branch, counts in zip(segment.branches, segment.counts, strict=True)
-    for level in branch
-  }
+  last: dict[int, int] = {}
+  changed: dict[int, int] = {}
+  for place, segment in enumerate(segments):
+    new = changes(segments[max(place - 1, 0)], segment)
+    for branch, different in zip(segment.branches, new, strict=True):
+      for level in branch:
+        last[level] = place
+        changed[level] = place if different else changed.get(level, 0)
   return tuple(
     dataclasses.replace(
       segment,
       settled=any(
-        last[level][1] == counts
-        for branch, counts in zip(segment.branches, segment.counts, strict=True)
+        changed[level] <= place
+        for branch in segment.branches
         for level in branch
       ),
       finished=tuple(
-        sorted(level for level, (end, _) in last.items() if end == place)
+        sorted(level for level, end in last.items() if end == place)
       ),
     )
     for place, segment in enumerate(segments)

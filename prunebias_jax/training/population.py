@@ -163,13 +163,24 @@ class Population(Layout):
       batch: on the devices, what the criterion takes a gradient on; None where
         it takes none.
     """
-    padding = ((0, self.padded[1] - self.levels), (0, 0))
-    grid = np.pad(counts.astype(np.int32), padding, mode="edge")
-    grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
-    draws = CRITERIA[self.recipe.pruning.criterion].draws
+    draws = CRITERIA[self.recipe.pruning.scored_by].draws
     seeds = self.seeds_on_device if draws else None
-    placed = self.place(grid, MEMBERS)
+    placed = self._for_every_seed(counts)
     return self._prune_program(state, placed, self._sizes, seeds, batch)
+
+  def regrow(
+    self, state: Member, moves: np.ndarray, batch: TrainData
+  ) -> Member:
+    """Moves masks: moves int32 [level, layer]; `state` is used up."""
+    placed = self._for_every_seed(moves)
+    return self._regrow_program(state, placed, self._sizes, batch)
+
+  def _for_every_seed(self, numbers: np.ndarray) -> jax.Array:
+    """Numbers int32 [level, ...] as [seed, level, ...] on the devices."""
+    padding = ((0, self.padded[1] - self.levels), (0, 0))
+    grid = np.pad(numbers.astype(np.int32), padding, mode="edge")
+    grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
+    return self.place(grid, MEMBERS)
 
   def zeros(self, state: Member) -> np.ndarray:
     """Number of pruned weights of every member: int32 [seed, level]."""
@@ -349,6 +360,22 @@ class Population(Layout):
       return self._over("seed", per_seed, state, (counts, seeds), sizes)[0]
 
     specs = (MEMBERS, MEMBERS, SHARED, SEEDS, SHARED)
+    return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _regrow_program(self) -> Any:
+    def local(
+      state: Member, moves: jax.Array, sizes: jax.Array, batch: TrainData
+    ) -> Member:
+      def per_level(member: Member, own: jax.Array) -> tuple[Member, tuple[()]]:
+        return mask_update.regrow(self.recipe, member, own, batch), ()
+
+      def per_seed(levels: Member, own: jax.Array) -> tuple[Member, tuple[()]]:
+        return self._over("level", per_level, levels, own, sizes)
+
+      return self._over("seed", per_seed, state, moves, sizes)[0]
+
+    specs = (MEMBERS, MEMBERS, SHARED, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
 
   @functools.cached_property

@@ -7,7 +7,12 @@ from prunebias_jax.config import Pruning, Sweep, Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.allocation import count_table
 from prunebias_jax.training.batches import dispatches
-from prunebias_jax.training.plan import make_plan, parents, require_fit
+from prunebias_jax.training.plan import (
+  changes,
+  make_plan,
+  parents,
+  require_fit,
+)
 
 LAYERS = {"first/kernel": (20, 30), "second/kernel": (400,)}
 EXAMPLES = 640  # ten steps an epoch
@@ -299,3 +304,32 @@ def test_the_best_is_sought_where_some_level_is_at_its_final_sparsity(regime):
   first = {"gmp-ri": len(dense_too)}.get(regime, 1)
   assert dense_too[:first] == [True] * first
   assert dense_too[-1]
+
+
+def test_rigl_moves_masks_of_constant_counts():
+  plan = plan_of("rigl", (0.0, 0.5, 0.9), initial=0.05, regrow=0.5)
+  apart = ((0,), (1,), (2,))
+  assert outline(plan) == [
+    ("train", [0, 1], apart),
+    ("train", [2], apart),
+    ("train", [3], apart),
+    ("train", [4, 5], apart),
+  ]
+  assert [one.prunes for one in plan] == [True, False, False, False]
+  assert {one.counts for one in plan} == {((0,), (500,), (900,))}
+  shares = [0.25 * (1 + np.cos(np.pi * epoch / 5)) for epoch in (2, 3, 4)]
+  assert plan[0].moves is None
+  assert [one.moves for one in plan[1:]] == [
+    (
+      (0, 0),
+      (round(share * 300), round(share * 200)),
+      (round(share * 60), round(share * 40)),
+    )
+    for share in shares
+  ]
+  # The dense level is at its final sparsity throughout; the others once the
+  # masks have moved last.
+  assert [one.settled for one in plan] == [True] * 4
+  alone = plan_of("rigl", (0.9,), regrow=0.5)
+  assert [one.settled for one in alone] == [False, False, False, True]
+  assert changes(plan[0], plan[1]) == [False, True, True]

@@ -1,4 +1,6 @@
-"""Regimes in whole runs: updates inside epochs, back to early weights."""
+"""Regimes in whole runs: updates inside epochs, rewinding, moving masks."""
+
+import functools
 
 import jax
 import numpy as np
@@ -13,7 +15,9 @@ from prunebias_jax.config import (
   Sweep,
   Train,
 )
-from prunebias_jax.training import parameters
+from prunebias_jax.pruning.allocation import count_table
+from prunebias_jax.pruning.regrowth import move_table
+from prunebias_jax.training import chunk, parameters, plan
 from prunebias_jax.training import sweep as training
 from prunebias_jax.training.layout import SHARED, TrainData
 from prunebias_jax.training.plan import Phase
@@ -36,13 +40,16 @@ TINY = Sweep(
     steps_per_dispatch=4,
   ),
 )
-INSIDE = TINY.override(
-  {
-    "pruning.unit": "steps",
-    "pruning.start": 4,
-    "pruning.every": 5,
-    "pruning.end": 17,
-  }
+# Updates after 4, 9 and 14 steps: in the first, second and third epoch.
+TIMES = {
+  "pruning.unit": "steps",
+  "pruning.start": 4,
+  "pruning.every": 5,
+  "pruning.end": 17,
+}
+INSIDE = TINY.override(TIMES)
+RIGL = TINY.override(
+  {**TIMES, "pruning.regime": "rigl", "pruning.allocation": "erk"}
 )
 REWIND = TINY.override(
   {
@@ -50,9 +57,6 @@ REWIND = TINY.override(
     "execution.keep_best": True,
   }
 )
-
-
-SLOW = pytest.mark.slow
 
 
 def logits_of(run):
@@ -80,7 +84,7 @@ def assert_same_results(one, other):
         np.testing.assert_array_equal(mine[name], theirs[name])
 
 
-def stopped_every(sweep, path, calls, monkeypatch):
+def stopped_every(sweep, path, calls):
   """A run that is interrupted again and again after so many calls."""
   real = Population.train
   for _ in range(100):
@@ -92,7 +96,7 @@ def stopped_every(sweep, path, calls, monkeypatch):
       left.pop()
       return real(self, *arguments, **options)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
       patch.setattr(Population, "train", stop)
       try:
         return training.train(sweep, path)
@@ -120,74 +124,61 @@ def trained(engine, population, state, steps):
   return state
 
 
-@pytest.fixture(scope="module")
-def inside(tmp_path_factory):
-  return training.train(INSIDE, tmp_path_factory.mktemp("runs") / "inside")
+def population_of(run):
+  """The engine of a run, and its seeds as a population of one branch."""
+  sweep = Sweep.from_dict(run.facts["sweep"])
+  engine = training.Engine.build(sweep, training.data.load(sweep.data))
+  engine = training.as_recorded(engine, run)
+  seeds = np.repeat(np.array([[0], [7]], np.uint32), 3, 1)
+  phase = Phase(name="train", config=sweep.train)
+  return engine, engine.population(phase, seeds, 1)
+
+
+def assert_stored(run, state):
+  """The pruned members of a run are those of the population [seed, 1]."""
+  for row, index in enumerate((1, 3)):
+    stored = parameters.load_parameters(run.path, index)
+    for part in ("params", "batch_stats", "masks"):
+      jax.tree.map(
+        np.testing.assert_array_equal,
+        jax.tree.map(lambda x, row=row: x[row, 0], getattr(state, part)),
+        stored[part],
+      )
 
 
 @pytest.fixture(scope="module")
 def rewound(tmp_path_factory):
-  return training.train(REWIND, tmp_path_factory.mktemp("runs") / "rewound")
+  path = tmp_path_factory.mktemp("runs") / "rewound"
+  return stopped_every(REWIND, path, 5)
 
 
-def test_updates_inside_epochs_leave_the_dense_member_alone(inside, rewound):
-  """Also in the log: an epoch's mean is that of all its steps."""
-  np.testing.assert_array_equal(logits_of(inside)[::2], logits_of(rewound)[::2])
-  columns = ["seed", "epoch", "loss", "accuracy"]
-  dense, other = (
-    metrics_of(run).query("sparsity == 0")[columns].reset_index(drop=True)
-    for run in (inside, rewound)
-  )
-  assert dense.equals(other)
-  assert len(dense) == 2 * 4
-
-
-def test_the_log_tells_the_zeros_at_the_end_of_an_epoch(inside):
-  log = metrics_of(inside).query("sparsity == 0.9 and seed == 0")
-  prunable = inside.facts["model"]["prunable"]
-  shares = [0.9 - 0.85 * (1 - done / 13) ** 3 for done in (0, 5)]
-  expected = [*(round(share * prunable) for share in shares)]
-  assert log["zeros"].tolist() == [*expected, *[round(0.9 * prunable)] * 2]
-
-
-@pytest.mark.parametrize("calls", [pytest.param(1, marks=SLOW), 4])
-def test_stopped_inside_segments_it_goes_on_with_the_same_bits(
-  inside, tmp_path, monkeypatch, calls
-):
-  again = stopped_every(INSIDE, tmp_path, calls, monkeypatch)
-  assert_same_results(again, inside)
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+  path = tmp_path_factory.mktemp("runs") / "moved"
+  return stopped_every(RIGL, path, 5)
 
 
 def test_a_rewound_member_is_that_of_the_definition(rewound):
   """By hand: the same training, cut at the step and put together again."""
-  engine = training.Engine.build(REWIND, training.data.load(REWIND.data))
-  engine = training.as_recorded(engine, rewound)
-  seeds = np.repeat(np.array([[0], [7]], np.uint32), 3, 1)
-  phase = Phase(name="train", config=REWIND.train)
-  population = engine.population(phase, seeds, 1)
+  engine, population = population_of(rewound)
   early = trained(engine, population, population.init(), range(9))
   kept = jax.device_get(early)
   late = trained(engine, population, early, range(9, 24))
   zeros = round(0.9 * engine.prunable)
   late = population.prune(late, np.array([[zeros]], np.int32))
   masks = jax.device_get(late.masks)
-  back = kept._replace(masks=masks)
   layers = {}
   for path, mask in masks.items():
     layer, kernel = path.split("/")
     weights = np.where(mask, kept.params[layer][kernel], 0)
     layers[layer] = {**kept.params[layer], kernel: weights}
-  momenta = jax.tree.map(np.zeros_like, kept.momenta)
-  back = back._replace(params={**kept.params, **layers}, momenta=momenta)
-  final = trained(engine, population, population.adopt(back), range(9, 24))
-  for row, index in enumerate((1, 3)):
-    stored = parameters.load_parameters(rewound.path, index)
-    for part in ("params", "batch_stats", "masks"):
-      jax.tree.map(
-        np.testing.assert_array_equal,
-        jax.tree.map(lambda x, row=row: x[row, 0], getattr(final, part)),
-        stored[part],
-      )
+  back = kept._replace(
+    params={**kept.params, **layers},
+    momenta=jax.tree.map(np.zeros_like, kept.momenta),
+    masks=masks,
+  )
+  again = trained(engine, population, population.adopt(back), range(9, 24))
+  assert_stored(rewound, again)
 
 
 def test_the_log_of_a_rewound_member_goes_on(rewound):
@@ -198,14 +189,78 @@ def test_the_log_of_a_rewound_member_goes_on(rewound):
   assert log["loss"].between(0.01, 1).all()
 
 
-@pytest.mark.parametrize("calls", [pytest.param(2, marks=SLOW), 5])
-def test_a_stopped_rewinding_goes_on_with_the_same_bits(
-  rewound, tmp_path, monkeypatch, calls
-):
-  again = stopped_every(REWIND, tmp_path, calls, monkeypatch)
-  assert_same_results(again, rewound)
+def test_moved_masks_are_those_of_the_definition(moved):
+  """By hand: each update on the state at its step and a sample of its own."""
+  engine, population = population_of(moved)
+  pruning = engine.sweep.pruning
+  counts = count_table(pruning.at_once(), (0.9,), engine.layers)[-1]
+  moves = move_table(pruning, counts, engine.layers)
+  state, done = population.prune(population.init(), counts), 0
+  before = jax.device_get(state.masks)
+  for step, own in zip((4, 9, 14), moves, strict=True):
+    state = trained(engine, population, state, range(done, step))
+    sample = engine.sample(population, step)
+    state, done = population.regrow(state, own, sample), step
+  state = trained(engine, population, state, range(done, 24))
+  assert_stored(moved, state)
+  differ = False
+  for place, (path, mask) in enumerate(sorted(state.masks.items())):
+    zeros = (~np.asarray(mask)).sum(tuple(range(2, mask.ndim)))
+    assert zeros.tolist() == [[counts[0, place]]] * 2
+    differ |= bool(np.any(np.asarray(mask) & ~before[path]))
+  assert differ, "no weight was grown"
 
 
+def test_the_sparsity_of_moved_masks_is_constant(moved):
+  log = metrics_of(moved).query("sparsity == 0.9")
+  assert set(log["zeros"]) == {round(0.9 * moved.facts["model"]["prunable"])}
+  assert len(log) == 2 * 4
+
+
+def test_updates_inside_epochs_leave_the_dense_member_alone(moved, rewound):
+  """Also in the log: an epoch's mean is that of all its steps."""
+  np.testing.assert_array_equal(logits_of(moved)[::2], logits_of(rewound)[::2])
+  columns = ["seed", "epoch", "loss", "accuracy"]
+  dense, other = (
+    metrics_of(run).query("sparsity == 0")[columns].reset_index(drop=True)
+    for run in (moved, rewound)
+  )
+  assert dense.equals(other)
+  assert len(dense) == 2 * 4
+
+
+@pytest.mark.slow
+def test_gradual_pruning_in_steps_goes_on_anywhere(tmp_path):
+  whole = training.train(INSIDE, tmp_path / "whole")
+  assert_same_results(stopped_every(INSIDE, tmp_path / "other", 1), whole)
+  log = metrics_of(whole).query("sparsity == 0.9 and seed == 0")
+  prunable = whole.facts["model"]["prunable"]
+  shares = [0.9 - 0.85 * (1 - done / 13) ** 3 for done in (0, 5)]
+  expected = [round(share * prunable) for share in shares]
+  assert log["zeros"].tolist() == expected + [round(0.9 * prunable)] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", [REWIND, RIGL], ids=["rewind", "rigl"])
+def test_any_way_of_stopping_gives_the_same_bits(sweep, tmp_path):
+  whole = training.train(sweep, tmp_path / "whole")
+  for calls in (1, 2, 3):
+    again = stopped_every(sweep, tmp_path / f"every {calls}", calls)
+    assert_same_results(again, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sweep", [REWIND, RIGL], ids=["rewind", "rigl"])
+def test_shared_trunks_change_no_bit(sweep, tmp_path, monkeypatch):
+  sweep = sweep.override({"sparsities": [0.0, 0.5, 0.9]})
+  shared = training.train(sweep, tmp_path / "shared")
+  monkeypatch.setattr(
+    chunk, "make_plan", functools.partial(plan.make_plan, share=False)
+  )
+  assert_same_results(training.train(sweep, tmp_path / "apart"), shared)
+
+
+@pytest.mark.slow
 def test_a_level_added_later_starts_from_the_stored_early_weights(
   rewound, tmp_path
 ):
@@ -217,3 +272,21 @@ def test_a_level_added_later_starts_from_the_stored_early_weights(
   )
   # The dense phase was not trained again.
   assert metrics_of(grown).query("sparsity > 0")["epoch"].min() == 5
+
+
+@pytest.mark.slow
+def test_from_scratch_prunes_the_initial_weights(tmp_path):
+  sweep = TINY.override(
+    {
+      "pruning": {
+        "regime": "from-scratch",
+        "criterion": "random",
+        "allocation": "erk",
+      }
+    }
+  )
+  run = training.train(sweep, tmp_path)
+  engine, population = population_of(run)
+  counts = count_table(sweep.pruning.at_once(), (0.9,), engine.layers)[-1]
+  state = population.prune(population.init(), counts)
+  assert_stored(run, trained(engine, population, state, range(24)))

@@ -14,6 +14,7 @@ import pandas as pd
 from prunebias_jax import store
 from prunebias_jax.config import Sweep
 from prunebias_jax.errors import InputError
+from prunebias_jax.evaluations import pixels
 from prunebias_jax.settings import differences
 
 SHARDS = "shards"
@@ -152,9 +153,38 @@ def _join(merged: store.Run, run: store.Run) -> store.Run:
       target = merged.path / PARAMETERS / source.name.replace(number, later)
       target.parent.mkdir(exist_ok=True)
       shutil.copyfile(source, target)
+  _join_evaluations(merged, run, first)
   records = run.metrics().to_dict("records")
   merged.log([{str(k): v for k, v in one.items()} for one in records])
   return merged
+
+
+def _join_evaluations(merged: store.Run, run: store.Run, first: int) -> None:
+  """Adds what a run's members were evaluated on besides.
+
+  Members that only some runs evaluated stay without these logits in the joined
+  run; evaluating it adds them.
+
+  Args:
+    merged: the joined run, with the members of `run`.
+    run: one of its parts.
+    first: the place of the part's first member in the joined run.
+  """
+  for evaluation in run.evaluations():
+    if evaluation.is_trained:
+      continue
+    facts = run.evaluation_facts(evaluation)
+    if evaluation not in merged.evaluations():
+      merged.add_evaluation(evaluation, facts)
+    elif pixels(facts) != pixels(merged.evaluation_facts(evaluation)):
+      raise InputError(
+        f"{run.path} was evaluated on other pixels of {evaluation.split} than "
+        "another of the runs: by other versions of numpy, scipy or pillow"
+      )
+    checkpoint, split = evaluation
+    for place in run.evaluated(evaluation).nonzero()[0].tolist():
+      logits = run.logits_of(place, split, checkpoint)
+      merged.write_evaluation(evaluation, first + place, logits)
 
 
 def _move_in(staging: Path, workdir: Path) -> None:

@@ -7,6 +7,9 @@
                        done, diverged                        [member]
         train          labels, identities, truth_*           [example, ...]
         valid, test    the same, logits [member, example, attribute], digest
+        last-test-noise-3, best-valid, ...
+                       logits of a checkpoint on another split, digest, done;
+                       see `evaluations`
       metrics.jsonl    loss, accuracy and zeros of every member and epoch; of
                        several processes each has its own, metrics-1.jsonl
       tensorboard/     the same as TensorBoard event files
@@ -18,7 +21,8 @@
       report.html
 
 Logits have one uncompressed chunk for each member, so a member is written by
-one process and either whole or not at all; its `done` flag is written last. A
+one process and either whole or not at all; its `done` flag is written last (in
+the index what training stores, in its own group any other evaluation). A
 digest of each member's logits tells a truncated or altered chunk.
 """
 
@@ -38,9 +42,11 @@ import pandas as pd
 import xarray as xr
 import zarr
 
+from prunebias_jax import arrays
 from prunebias_jax.data.dataset import SPLITS, Dataset
 from prunebias_jax.data.markers import shown
 from prunebias_jax.errors import InputError
+from prunebias_jax.evaluations import Evaluation, add, added, empty_logits
 
 FORMAT = 1
 SWEEP = "sweep.json"
@@ -49,8 +55,6 @@ MEMBER_SEEDS = ("seed_init", "seed_order", "seed_augment")
 EVALUATED = ("valid", "test")
 MEMBER_KEY = ("pruner", "sparsity", "quantization", "seed")
 SAMPLES = 24
-# What zarr and its codecs raise where a file is missing, cut off or altered.
-READ_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 def output_dimension(task: str) -> str:
@@ -87,64 +91,137 @@ class Run:
     rest = [name for name in MEMBER_SEEDS if name in table]
     return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
 
-  def split(self, name: str) -> xr.Dataset:
-    """Labels, identities and, for valid and test, logits of usable members.
+  def evaluations(self) -> list[Evaluation]:
+    """What there are logits of: (checkpoint, split), in order."""
+    trained = [Evaluation("last", name) for name in EVALUATED]
+    return [*trained, *added(self.path / LOGITS)]
 
-    Usable are the members that are done and have not diverged.
+  def split(self, name: str, checkpoint: str = "last") -> xr.Dataset:
+    """Labels, identities and, but for train, logits of usable members.
+
+    Usable are the members that are done, also in this evaluation, and have not
+    diverged.
 
     Args:
-      name: train, valid or test.
+      name: train, valid or test; or what was evaluated besides, "test:noise:3",
+        which has the labels and ids of test.
+      checkpoint: whose logits, "last" or "best".
 
     Returns:
-      A dataset with the variables `labels` [example, attribute] (multi-class:
-      [example]), `identities` [example, identity], `truth_*` where known, and
+      A dataset with the variables `labels` [example, attribute] in {0, 1}, or
+      float32 with NaN where some are missing (multi-class: [example]),
+      `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
       carry the coordinates pruner, sparsity, quantization and seed.
 
     Raises:
-      InputError: labels that do not match their digest.
+      InputError: labels that do not match their digest, or no such logits.
     """
-    data = self._group(name)
+    evaluation = Evaluation(checkpoint, name)
+    is_train = name == SPLITS[0]
+    if not is_train:
+      self._require(evaluation)
+    data = self._group(evaluation.base)
     if _labels_digest(data) != data.attrs["labels_sha256"]:
       raise InputError(
-        f"{self.path}: the labels of the {name} split are not those that were "
-        "stored (truncated or altered)"
+        f"{self.path}: the labels of the {evaluation.base} split are not those "
+        "that were stored (truncated or altered)"
       )
-    if "logits" not in data:
+    if is_train:
       return data
     members = self.members()
+    usable = members["done"].to_numpy() & ~members["diverged"].to_numpy()
+    if not evaluation.is_trained:
+      found = self._group(evaluation.group)
+      usable = usable & found["done"].to_numpy()[: len(members)]
+      data = data.drop_vars(["logits", "digest"]).assign(
+        logits=found["logits"], digest=found["digest"]
+      )
     # Arrays may be longer than the index: growth lengthens them first.
     data = data.isel(member=slice(len(members)))
     data = data.assign_coords(
       {key: ("member", members[key].to_numpy()) for key in MEMBER_KEY}
     )
-    usable = np.flatnonzero(members["done"] & ~members["diverged"])
-    return data.isel(member=usable).drop_vars("digest")
+    return data.isel(member=np.flatnonzero(usable)).drop_vars("digest")
 
   def verify(self) -> None:
-    """Checks the logits of every finished member against their digests.
+    """Checks all stored logits against their digests.
 
     Raises:
       InputError: names the first member whose logits are truncated, altered
         or not finite.
     """
     members = self.members()
-    for name in EVALUATED:
-      data = self._group(name)
-      for index in np.flatnonzero(members["done"]):
-        who = f"{self.path}: {member_name(members.iloc[index])}"
-        try:
-          logits = data["logits"].isel(member=index).to_numpy()
-        except READ_ERRORS as error:
+    for evaluation in self.evaluations():
+      data = self._group(evaluation.group)
+      again = "train it" if evaluation.is_trained else "evaluate it"
+      for index in np.flatnonzero(self._done(evaluation, data)).tolist():
+        damage = _damage(data, index)
+        if damage:
           raise InputError(
-            f"{who}: its {name} logits cannot be read ({_one_line(error)}); "
-            "train it again or restore the file"
-          ) from error
-        if not np.array_equal(_digest(logits), data["digest"][index]):
-          raise InputError(
-            f"{who}: its {name} logits are not those that were stored "
-            "(truncated or altered); train it again or restore the file"
+            f"{self.path}: {member_name(members.iloc[index])}: its "
+            f"{_words(evaluation)} logits {damage}; {again} again or restore "
+            "the file"
           )
+
+  def evaluated(self, evaluation: Evaluation) -> np.ndarray:
+    """Whose logits of an evaluation are there and undamaged: bool [member]."""
+    if evaluation not in self.evaluations():
+      return np.zeros(len(self.members()), bool)
+    data = self._group(evaluation.group)
+    done = self._done(evaluation, data)
+    for index in np.flatnonzero(done).tolist():
+      done[index] = not _damage(data, index)
+    return done
+
+  def evaluation_facts(self, evaluation: Evaluation) -> Mapping[str, Any]:
+    """What was kept with an evaluation when it was added."""
+    self._require(evaluation)
+    return self._group(evaluation.group).attrs
+
+  def add_evaluation(
+    self, evaluation: Evaluation, facts: Mapping[str, Any]
+  ) -> None:
+    """Makes room for the logits of all members in another evaluation.
+
+    Args:
+      evaluation: one that is not there.
+      facts: JSON values to keep with it.
+    """
+    path = self.path / LOGITS
+    logits = self._group(evaluation.base)["logits"]
+    shape = (len(self.members()), *logits.shape[1:])
+    add(path, evaluation, shape, tuple(map(str, logits.dims)), facts)
+
+  def write_evaluation(
+    self, evaluation: Evaluation, index: int, logits: np.ndarray
+  ) -> None:
+    """Stores one member's logits of an evaluation, and marks it done there.
+
+    Args:
+      evaluation: one that `add_evaluation` made.
+      index: the member's place on the member axis.
+      logits: float32 [example, attribute] (or class).
+    """
+    root = zarr.open_group(self.path / LOGITS, mode="r+")
+    _write_logits(root, evaluation.group, index, logits)
+    arrays.open_array(root, f"{evaluation.group}/done")[index] = True
+
+  def _done(self, evaluation: Evaluation, data: xr.Dataset) -> np.ndarray:
+    """Which members are done in an evaluation: bool [member]."""
+    done = self.members()["done"].to_numpy().copy()
+    if not evaluation.is_trained:
+      done &= data["done"].to_numpy()[: len(done)]
+    return done
+
+  def _require(self, evaluation: Evaluation) -> None:
+    """Refuses an evaluation that the run does not have."""
+    there = self.evaluations()
+    if evaluation not in there:
+      raise InputError(
+        f"{self.path} has no {_words(evaluation)} logits; there are: "
+        f"{', '.join(map(_words, there))}; `prunebias evaluate` makes others"
+      )
 
   @property
   def index(self) -> str:
@@ -165,9 +242,10 @@ class Run:
     added = members.assign(done=False, diverged=False)[[*table]]
     grown = pd.concat([table, added], ignore_index=True)
     root = zarr.open_group(self.path / LOGITS, mode="r+")
-    for name in EVALUATED:
-      for variable in ("logits", "digest"):
-        array = _array(root, f"{name}/{variable}")
+    for evaluation in self.evaluations():
+      flags = () if evaluation.is_trained else ("done",)
+      for variable in ("logits", "digest", *flags):
+        array = arrays.open_array(root, f"{evaluation.group}/{variable}")
         array.resize((len(grown), *array.shape[1:]))
     generation = int(self.index.partition("-")[2] or 1) + 1
     index = f"members-{generation}"
@@ -196,15 +274,16 @@ class Run:
     """
     root = zarr.open_group(self.path / LOGITS, mode="r+")
     for name in EVALUATED:
-      array = np.ascontiguousarray(logits[name], np.float32)
-      _array(root, f"{name}/logits")[index] = array
-      _array(root, f"{name}/digest")[index] = _digest(array)
-    _array(root, f"{self.index}/diverged")[index] = diverged
-    _array(root, f"{self.index}/done")[index] = True
+      _write_logits(root, name, index, logits[name])
+    arrays.open_array(root, f"{self.index}/diverged")[index] = diverged
+    arrays.open_array(root, f"{self.index}/done")[index] = True
 
-  def logits_of(self, index: int, split: str) -> np.ndarray:
+  def logits_of(
+    self, index: int, split: str, checkpoint: str = "last"
+  ) -> np.ndarray:
     """One member's logits: float32 [example, attribute] (or class)."""
-    return self._group(split)["logits"].isel(member=index).to_numpy()
+    group = Evaluation(checkpoint, split).group
+    return self._group(group)["logits"].isel(member=index).to_numpy()
 
   def log(self, records: Iterable[Mapping[str, Any]], writer: int = 0) -> None:
     """Appends records to the metrics log, one JSON object a line.
@@ -238,25 +317,7 @@ class Run:
     return Run(self.path, merged)
 
   def _group(self, name: str) -> xr.Dataset:
-    """One group: everything but logits is read at once."""
-    try:
-      data = xr.open_zarr(
-        self.path / LOGITS, group=name, consolidated=False, chunks=None
-      )
-      for key in data.variables:
-        if key != "logits":
-          data[key].load()
-    except READ_ERRORS as error:
-      raise InputError(
-        f"{self.path / LOGITS}: cannot read {name} (truncated or altered): "
-        f"{_one_line(error)}"
-      ) from error
-    texts = {
-      key: (variable.dims, np.array(variable.to_numpy().tolist(), str))
-      for key, variable in data.variables.items()
-      if variable.dtype.kind in "OT"
-    }
-    return data.assign(texts)
+    return arrays.read_group(self.path / LOGITS, name)
 
 
 def create(
@@ -289,21 +350,12 @@ def create(
     if name in EVALUATED:
       shape = (len(members), data.sizes["example"], len(dataset.names))
       dimensions = ("member", "example", output_dimension(dataset.task))
-      # Fill values only: no chunk is written until its member is done.
-      data["logits"] = xr.Variable(
-        dimensions, np.broadcast_to(np.float32(np.nan), shape)
-      )
-      data["digest"] = xr.Variable(
-        ("member", "byte"), np.zeros((len(members), 32), np.uint8)
-      )
-      encoding = {
-        "logits": {"chunks": (1, *shape[1:]), "compressors": None},
-        "digest": {"chunks": (1, 32)},
-      }
-    _write(data, staging, name, encoding)
+      variables, encoding = empty_logits(shape, dimensions)
+      data = data.assign(variables)
+    arrays.write_group(data, staging, name, encoding)
   images = shown(dataset, "test", slice(SAMPLES))
   sample = xr.Dataset({"images": (("example", "y", "x", "channel"), images)})
-  _write(sample, staging, "samples", {})
+  arrays.write_group(sample, staging, "samples", {})
   staging.rename(final)
   facts = {"format": FORMAT, "task": dataset.task, **facts}
   return Run(path, {}).update_facts(**facts)
@@ -379,58 +431,50 @@ def _labelled(dataset: Dataset, name: str) -> xr.Dataset:
       **{f"truth_{key}": (per_output, v) for key, v in split.truth.items()},
     },
     coords={
-      "example": _stored(split.ids),
-      output: _stored(np.array(dataset.names)),
-      "identity": _stored(np.array(dataset.identity_names)),
+      "example": arrays.as_stored(split.ids),
+      output: arrays.as_stored(np.array(dataset.names)),
+      "identity": arrays.as_stored(np.array(dataset.identity_names)),
     },
   )
   data.attrs["labels_sha256"] = _labels_digest(data)
   return data
 
 
-def _stored(values: np.ndarray) -> np.ndarray:
-  """Text as variable-length strings, the text type that zarr v3 specifies."""
-  is_text = values.dtype.kind in "UOT"
-  return values.astype(np.dtypes.StringDType()) if is_text else values
-
-
 def _write_index(members: pd.DataFrame, path: Path, group: str) -> None:
   """Writes the member axis; flags have a chunk for each member."""
-  columns = {str(key): _stored(members[key].to_numpy()) for key in members}
+  columns = {
+    str(key): arrays.as_stored(members[key].to_numpy()) for key in members
+  }
   index = xr.Dataset({key: ("member", one) for key, one in columns.items()})
   flags = {name: {"chunks": (1,)} for name in ("done", "diverged")}
   shutil.rmtree(path / group, ignore_errors=True)
-  _write(index, path, group, flags)
+  arrays.write_group(index, path, group, flags)
 
 
-def _write(
-  data: xr.Dataset, path: Path, group: str, encoding: Mapping[str, Any]
+def _write_logits(
+  root: zarr.Group, group: str, index: int, logits: np.ndarray
 ) -> None:
-  data.to_zarr(
-    path,
-    group=group,
-    encoding=encoding,
-    consolidated=False,
-    zarr_format=3,
-    # The default writes no chunk that holds only fill values.
-    write_empty_chunks=False,
-  )
+  """Writes one member's logits and their digest."""
+  array = np.ascontiguousarray(logits, np.float32)
+  arrays.open_array(root, f"{group}/logits")[index] = array
+  arrays.open_array(root, f"{group}/digest")[index] = arrays.digest(array)
 
 
-def _one_line(error: BaseException) -> str:
-  return " ".join(str(error).split()) or type(error).__name__
+def _damage(data: xr.Dataset, index: int) -> str:
+  """What is wrong with a member's stored logits; "" for nothing."""
+  try:
+    logits = data["logits"].isel(member=index).to_numpy()
+  except arrays.READ_ERRORS as error:
+    return f"cannot be read ({arrays.one_line(error)})"
+  if not np.array_equal(arrays.digest(logits), data["digest"][index]):
+    return "are not those that were stored (truncated or altered)"
+  return ""
 
 
-def _array(root: zarr.Group, name: str) -> zarr.Array:
-  array = root[name]
-  assert isinstance(array, zarr.Array)
-  return array
-
-
-def _digest(logits: np.ndarray) -> np.ndarray:
-  """SHA-256 of the float32 values: uint8 [32]."""
-  data = np.ascontiguousarray(logits, np.float32)
-  return np.frombuffer(hashlib.sha256(data.data).digest(), np.uint8)
+def _words(evaluation: Evaluation) -> str:
+  """An evaluation as a reader names it: "test", "best test:noise:3"."""
+  best = "" if evaluation.checkpoint == "last" else f"{evaluation.checkpoint} "
+  return f"{best}{evaluation.split}"
 
 
 def _labels_digest(data: xr.Dataset) -> str:

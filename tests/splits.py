@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from prunebias_jax.data.dataset import Split
+from prunebias_jax.data.dataset import SPLITS, Dataset, Split
 
 
 def make_split(count, prefix, *, seed=0, size=8, channels=1, classes=0):
@@ -20,4 +20,18 @@ def make_split(count, prefix, *, seed=0, size=8, channels=1, classes=0):
     identities=labels[:, 2:],
     ids=np.array([f"{prefix}{index}" for index in range(count)]),
     truth={} if classes else {"margin": rng.normal(size=(count, 3))},
+  )
+
+
+def make_dataset(seed=0):
+  """A multi-label data set of such splits."""
+  counts = dict(zip(SPLITS, (48, 20, 30), strict=True))
+  return Dataset(
+    name="tiny",
+    task="multilabel",
+    names=("a", "b", "c"),
+    identity_names=("c",),
+    splits={
+      name: make_split(count, name, seed=seed) for name, count in counts.items()
+    },
   )

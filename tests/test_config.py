@@ -51,6 +51,22 @@ def change(**changes):
       {"pruning__rewind": 3},
       "rewind is 3, which .*, or pruning.regime rewind",
     ),
+    *[
+      (
+        {"pruning__regime": regime, f"pruning__{name}": value},
+        rf"pruning.{name} is '{value}', which has no effect with .*{regime}",
+      )
+      for regime, name, value in (
+        ("rigl", "structure", "2:4"),
+        ("rigl", "schedule", "constant"),
+        ("from-scratch", "schedule", "constant"),
+        ("rewind", "schedule", "constant"),
+      )
+    ],
+    (
+      {"pruning__regime": "rewind", "dense_apart": True},
+      "dense_apart is for regimes that prune from random .* is 'rewind'",
+    ),
     (
       {"pruning__regime": "rigl", "pruning__start": 0},
       "pruning.start is 0; accepted with pruning.regime rigl: from 1",
@@ -83,7 +99,7 @@ def change(**changes):
           "pruning__shared_dense_parent": True,
           "sparsities": (0.0, 0.5),
         },
-        "shared_dense_parent needs pruning.regime gmp-pt or one-shot",
+        "shared_dense_parent is True, .*pruning.regime gmp-pt or one-shot",
       )
       for regime in ("gmp-ri", "from-scratch", "rewind", "rigl")
     ],

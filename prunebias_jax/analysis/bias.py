@@ -26,8 +26,9 @@ class GroupPairs:
     value: the value that makes the group, as text.
     group: int [pair]: the group's row in the counts, whose row 0 is everyone.
     inside: float64 [pair, attribute]: train rate in the group; NaN where the
-      group is empty or there is no train split.
+      group has no label or there is no train split.
     outside: the same in the rest.
+    empty: bool [pair]: no train example is in the group, or none in the rest.
     same: bool [pair, attribute]: the attribute is the identity itself.
     binary: bool [pair]: the identity has two values.
     has_train: there are train labels.
@@ -38,6 +39,7 @@ class GroupPairs:
   group: np.ndarray
   inside: np.ndarray
   outside: np.ndarray
+  empty: np.ndarray
   same: np.ndarray
   binary: np.ndarray
   has_train: bool
@@ -68,12 +70,16 @@ def bias_amplification(
     `BiasFlag`), int64 [pair, attribute]. NaN wherever the share is undefined
     or no side is G: the flags say why.
   """
-  members, everyone = counts.total[pairs.group], counts.total[0]
+  members, everyone = counts.size[pairs.group], counts.size[0]
+  labelled, labels = counts.total[pairs.group], counts.total[0]
   positive, positives = counts.positive[pairs.group], counts.positive[0]
   chosen, chosens = counts.predicted[pairs.group], counts.predicted[0]
 
-  empty = np.isnan(pairs.inside) | np.isnan(pairs.outside)
-  empty = (empty & pairs.has_train) | (members == 0) | (members == everyone)
+  empty = pairs.empty[:, None] | (members == 0) | (members == everyone)
+  no_labels = np.isnan(pairs.inside) | np.isnan(pairs.outside)
+  no_labels = (
+    (no_labels & pairs.has_train) | (labelled == 0) | (labelled == labels)
+  )
   higher_in_rest = pairs.outside > pairs.inside
   lower = np.minimum(pairs.inside, pairs.outside)
   gap = np.abs(pairs.inside - pairs.outside)
@@ -82,8 +88,9 @@ def bias_amplification(
     {
       BiasFlag.SAME_ATTRIBUTE: pairs.same,
       BiasFlag.EMPTY_GROUP: empty,
-      BiasFlag.NOTHING_PREDICTED: chosens == 0,
-      BiasFlag.NO_POSITIVES: positives == 0,
+      BiasFlag.NO_LABELS: no_labels & ~empty,
+      BiasFlag.NOTHING_PREDICTED: (chosens == 0) & (labels > 0),
+      BiasFlag.NO_POSITIVES: (positives == 0) & (labels > 0),
       BiasFlag.EQUAL_RATES: pairs.inside == pairs.outside,
       BiasFlag.LOW_N: np.minimum(positive, positives - positive)
       < FEW_POSITIVES,
@@ -112,6 +119,7 @@ def _excluded(parity: Parity) -> int:
     | BiasFlag.NO_POSITIVES
     | BiasFlag.EQUAL_RATES
     | BiasFlag.NO_TRAIN
+    | BiasFlag.NO_LABELS
   )
   if parity == "paper":
     never |= BiasFlag.LOW_N | BiasFlag.SMALL_GAP | BiasFlag.NOT_BINARY

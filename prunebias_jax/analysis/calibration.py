@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.analysis.parity import Parity
+from prunebias_jax.analysis.rates import divide
 
 BINS = 10
 
@@ -17,6 +18,7 @@ def ece(
   probabilities: np.ndarray,
   labels: np.ndarray,
   *,
+  present: np.ndarray | None = None,
   bins: int = BINS,
   parity: Parity = "default",
 ) -> np.ndarray:
@@ -27,6 +29,7 @@ def ece(
   Args:
     probabilities: float64 [example, attribute] in [0, 1].
     labels: bool [example, attribute].
+    present: bool [example, attribute], the label is there; None where all are.
     bins: the number of bins.
     parity: "default" puts p = 1 into the last bin; "paper" bins by
       floor(bins p), so that p = 1 makes a bin of its own.
@@ -42,12 +45,14 @@ def ece(
     place = np.minimum(place, bins - 1)
   cell = place + np.arange(outputs) * (bins + 1)
   # n_b cancels: what is left of a bin is |sum of (y - p)|.
+  gaps = labels - probabilities
+  total = np.full(outputs, count)
+  if present is not None:
+    gaps, total = np.where(present, gaps, 0.0), present.sum(axis=0)
   gap = np.bincount(
-    cell.ravel(),
-    weights=(labels - probabilities).ravel(),
-    minlength=outputs * (bins + 1),
+    cell.ravel(), weights=gaps.ravel(), minlength=outputs * (bins + 1)
   )
-  return np.abs(gap).reshape(outputs, bins + 1).sum(axis=1) / count
+  return divide(np.abs(gap).reshape(outputs, bins + 1).sum(axis=1), total)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,19 +60,26 @@ class Thresholds:
   """One decision threshold for each attribute; positive is logit > value.
 
   Attributes:
-    value: float64 [attribute], logits; always finite.
+    value: float64 [attribute], logits; NaN without any validation label, else
+      finite.
     tied: bool [attribute]: tied logits keep the rule from its count.
     one_class: bool [attribute]: the validation labels are all positive or all
       negative.
+    no_label: bool [attribute]: there is no validation label.
   """
 
   value: np.ndarray
   tied: np.ndarray
   one_class: np.ndarray
+  no_label: np.ndarray
 
 
 def calibrated_thresholds(
-  logits: np.ndarray, positives: np.ndarray, *, parity: Parity = "default"
+  logits: np.ndarray,
+  positives: np.ndarray,
+  *,
+  present: np.ndarray | None = None,
+  parity: Parity = "default",
 ) -> Thresholds:
   """Thresholds that predict as many validation positives as there are.
 
@@ -80,21 +92,27 @@ def calibrated_thresholds(
   Args:
     logits: [example, attribute], the validation logits, finite.
     positives: int [attribute], K.
+    present: bool [example, attribute], the label is there, and its logit
+      counts; None where all are.
     parity: "default", or "paper" for the K-th largest logit.
 
   Returns:
     The thresholds. K = 0 gives the largest logit, under both rules.
   """
-  ordered = -np.sort(-logits.astype(np.float64), axis=0)
-  count, outputs = ordered.shape
-  column = np.arange(outputs)
+  exact, positives = logits.astype(np.float64), positives.astype(np.int64)
+  count = np.full(exact.shape[1], len(exact))
+  if present is not None:
+    # Below all others, where they are never reached.
+    exact, count = np.where(present, exact, -np.inf), present.sum(axis=0)
+  ordered = -np.sort(-exact, axis=0)
+  column, last = np.arange(len(count)), np.maximum(count - 1, 0)
   if parity == "paper":
     value = ordered[np.maximum(positives - 1, 0), column]
     reached = np.sum(ordered > value, axis=0)
     tied = reached != np.maximum(positives - 1, 0)
   else:
     # The largest logit that must stay negative, and those above it.
-    below = ordered[np.minimum(positives, count - 1), column]
+    below = ordered[np.minimum(positives, last), column]
     reached = np.sum(ordered > below, axis=0)
     above = ordered[np.maximum(reached - 1, 0), column]
     middle = below / 2 + above / 2
@@ -102,7 +120,14 @@ def calibrated_thresholds(
     middle = np.where(middle >= above, below, middle)
     value = np.where(reached > 0, middle, below)
     everything = positives == count
-    value = np.where(everything, np.nextafter(ordered[-1], -np.inf), value)
+    lowest = np.nextafter(ordered[last, column], -np.inf)
+    value = np.where(everything, lowest, value)
     tied = (reached < positives) & ~everything
-  one_class = (positives == 0) | (positives == count)
-  return Thresholds(value=value, tied=tied, one_class=one_class)
+  no_label = count == 0
+  one_class = ((positives == 0) | (positives == count)) & ~no_label
+  return Thresholds(
+    value=np.where(no_label, np.nan, value),
+    tied=tied,
+    one_class=one_class,
+    no_label=no_label,
+  )

@@ -29,7 +29,8 @@ def check_split(name: str, data: xr.Dataset, outputs: int) -> None:
 
   Args:
     name: the split's name.
-    data: its `labels` [example, attribute], or class ids [example].
+    data: its `labels` [example, attribute], NaN where missing, or class ids
+      [example].
     outputs: the number of attributes or classes.
 
   Raises:
@@ -42,7 +43,8 @@ def check_split(name: str, data: xr.Dataset, outputs: int) -> None:
     accepted = np.isin(labels, np.arange(outputs))
     words = f"the class ids 0 to {outputs - 1}"
   else:
-    accepted, words = np.isin(labels, (0, 1)), "0 and 1"
+    accepted = np.isin(labels, (0, 1)) | np.isnan(labels)
+    words = "0, 1 and NaN (missing)"
   if not accepted.all():
     raise InputError(
       f"the labels of the {name} split hold {labels[~accepted][0]}; "

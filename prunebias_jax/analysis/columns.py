@@ -126,6 +126,9 @@ COUNTS = ("n_positive", "n_negative")
 EVERYONE = ""
 MEAN = "(mean)"
 ALL = "(all)"
-CHECKPOINT = "last"
-SPLIT = "test"
+# The checkpoint and split that every analysis has; the others are those that
+# were evaluated besides.
+MAIN = ("last", "test")
+# Thresholds are calibrated on it; it has no rows of its own.
+CALIBRATION = "valid"
 RULES = ("default", "calibrated")

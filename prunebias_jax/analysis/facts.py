@@ -37,10 +37,16 @@ class Facts:
     output: the outputs' dimension, "attribute" or "class".
     names: the attributes or classes.
     identity_names: the identity attributes.
-    labels: bool [example, output], test; one-hot for exclusive classes.
+    labels: bool [example, output], test; one-hot for exclusive classes; False
+      where missing.
+    present: bool [example, output], test: the label is there; None where none
+      is missing.
+    n_labels: int [output] by the name of a split: labels that are there.
+    n_missing: the same of those that are missing.
     groups: the groups of the test examples.
     pairs: the groups of bias amplification with their train rates.
-    prevalence: float64 [output], train; NaN without train labels.
+    prevalence: float64 [output], train, of the labels that are there; NaN
+      without any.
     has_train: there are train labels.
   """
 
@@ -48,6 +54,9 @@ class Facts:
   names: tuple[str, ...]
   identity_names: tuple[str, ...]
   labels: np.ndarray
+  present: np.ndarray | None
+  n_labels: Mapping[str, np.ndarray]
+  n_missing: Mapping[str, np.ndarray]
   groups: Groups
   pairs: GroupPairs
   prevalence: np.ndarray
@@ -57,6 +66,15 @@ class Facts:
   def exclusive(self) -> bool:
     """Whether the outputs are exclusive classes."""
     return self.output == "class"
+
+  def label_counts(self) -> dict[str, np.ndarray]:
+    """Positives and negatives in each group: float64 [output, group]."""
+    membership = self.groups.membership
+    positive = self.labels.T.astype(np.float64) @ membership
+    total = membership.sum(axis=0)
+    if self.present is not None:
+      total = self.present.T.astype(np.float64) @ membership
+    return {"n_positive": positive, "n_negative": total - positive}
 
 
 def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
@@ -87,11 +105,13 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
   identities = test["identities"].to_numpy()
   given = [identities]
   prevalence = np.full(len(names), np.nan)
-  train_labels = train_identities = None
+  train_labels = train_present = train_identities = None
   if train is not None:
-    train_labels = indicators(train, len(names))
+    train_labels, train_present = indicators(train, len(names)), presence(train)
     train_identities = train["identities"].to_numpy()
-    prevalence = train_labels.mean(axis=0)
+    prevalence = divide(
+      train_labels.sum(axis=0), _label_count(train, len(names))
+    )
     given.append(train_identities)
   values = _values(np.concatenate(given))
   groups = make_groups(identities, identity_names, values)
@@ -100,9 +120,23 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
     names=names,
     identity_names=identity_names,
     labels=labels,
+    present=presence(test),
+    n_labels={
+      name: _label_count(data, len(names)) for name, data in splits.items()
+    },
+    n_missing={
+      name: len(data["labels"]) - _label_count(data, len(names))
+      for name, data in splits.items()
+    },
     groups=groups,
     pairs=_make_pairs(
-      groups, train_identities, train_labels, identity_names, names, values
+      groups,
+      train_identities,
+      train_labels,
+      train_present,
+      identity_names,
+      names,
+      values,
     ),
     prevalence=prevalence,
     has_train=train is not None,
@@ -110,11 +144,28 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
 
 
 def indicators(split: xr.Dataset, outputs: int) -> np.ndarray:
-  """A split's labels as bool [example, output]; class ids become one-hot."""
+  """A split's labels as bool [example, output]; class ids become one-hot.
+
+  A missing label is False: see `presence`.
+  """
   labels = split["labels"].to_numpy()
   if labels.ndim == 1:
     return labels[:, None] == np.arange(outputs)
-  return labels.astype(bool)
+  return labels == 1
+
+
+def presence(split: xr.Dataset) -> np.ndarray | None:
+  """Which labels are there: bool [example, output]; None where all are."""
+  present = ~np.isnan(split["labels"].to_numpy())
+  return None if present.all() else present
+
+
+def _label_count(split: xr.Dataset, outputs: int) -> np.ndarray:
+  """How many labels of each output are there: int [output]."""
+  present = presence(split)
+  if present is None:
+    return np.full(outputs, len(split["labels"]))
+  return present.sum(axis=0)
 
 
 def make_groups(
@@ -160,6 +211,7 @@ def _make_pairs(
   groups: Groups,
   train_identities: np.ndarray | None,
   train_labels: np.ndarray | None,
+  train_present: np.ndarray | None,
   identity_names: Sequence[str],
   names: Sequence[str],
   values: Sequence[Sequence[int]],
@@ -172,14 +224,18 @@ def _make_pairs(
   ]
   shape = (len(chosen), len(names))
   inside = outside = np.full(shape, np.nan)
+  empty = np.zeros(len(chosen), bool)
   if train_labels is not None and train_identities is not None:
     member = _membership(train_identities, chosen)
     positive = member.T @ train_labels.astype(np.float64)
     size = member.sum(axis=0)[:, None]
+    empty = np.isin(size[:, 0], (0, len(train_labels)))
+    total: float | np.ndarray = float(len(train_labels))
+    if train_present is not None:
+      size = member.T @ train_present.astype(np.float64)
+      total = train_present.sum(axis=0)
     inside = divide(positive, size)
-    outside = divide(
-      train_labels.sum(axis=0) - positive, len(train_labels) - size
-    )
+    outside = divide(train_labels.sum(axis=0) - positive, total - size)
   keys = [(identity_names[i], str(value)) for i, value in chosen]
   rows = {
     key: row
@@ -192,6 +248,7 @@ def _make_pairs(
     group=np.array([rows[key] for key in keys], int),
     inside=inside,
     outside=outside,
+    empty=empty,
     same=np.array(same, bool).reshape(shape),
     binary=np.array([len(values[i]) <= 2 for i, _ in chosen], bool),
     has_train=train_labels is not None,

@@ -19,6 +19,8 @@ class AttributeFlag(enum.IntFlag):
   NO_RARE_VALUE = 128
   THRESHOLD_TIED = 256
   THRESHOLD_ONE_CLASS = 512
+  NO_LABELS = 1024
+  NO_THRESHOLD = 2048
 
 
 class BiasFlag(enum.IntFlag):
@@ -38,7 +40,11 @@ class BiasFlag(enum.IntFlag):
   NO_TRAIN = 256
   NOT_BINARY = 512
   FEW_PREDICTED = 1024
+  NO_LABELS = 2048
+  NO_THRESHOLD = 4096
 
+
+NO_THRESHOLD = "not available: no validation label to calibrate a threshold on"
 
 ATTRIBUTE_REASONS: Mapping[int, str] = {
   AttributeFlag.NO_POSITIVES: "auc not available: no positives in the labels",
@@ -65,6 +71,8 @@ ATTRIBUTE_REASONS: Mapping[int, str] = {
   AttributeFlag.THRESHOLD_ONE_CLASS: (
     "calibrated threshold: the validation labels are of one class"
   ),
+  AttributeFlag.NO_LABELS: "no label in test: what needs one is not available",
+  AttributeFlag.NO_THRESHOLD: NO_THRESHOLD,
 }
 # The paper's rules give a number in two of these cases.
 PAPER_ATTRIBUTE_REASONS: Mapping[int, str] = {
@@ -91,6 +99,8 @@ BIAS_REASONS: Mapping[int, str] = {
   BiasFlag.NO_POSITIVES: "no positives in the labels",
   BiasFlag.EQUAL_RATES: "the train rates of the two groups are equal",
   BiasFlag.NO_TRAIN: "no train labels",
+  BiasFlag.NO_LABELS: "a group has no label of the attribute",
+  BiasFlag.NO_THRESHOLD: NO_THRESHOLD,
 }
 PAPER_BIAS_REASONS: Mapping[int, str] = {
   **BIAS_REASONS,

@@ -18,7 +18,7 @@ from prunebias_jax.analysis.calibration import (
 )
 from prunebias_jax.analysis.correlation import interdependence
 from prunebias_jax.analysis.facts import Facts
-from prunebias_jax.analysis.flags import AttributeFlag, bits
+from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, bits
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.ranking import auc
 from prunebias_jax.analysis.rates import (
@@ -62,6 +62,7 @@ def measure(
   *,
   valid_logits: np.ndarray | None = None,
   valid_positives: np.ndarray | None = None,
+  valid_present: np.ndarray | None = None,
   parity: Parity = "default",
 ) -> list[Arrays]:
   """Measures one member under each threshold rule.
@@ -72,6 +73,8 @@ def measure(
     valid_logits: [example, attribute], to calibrate thresholds on; None for
       exclusive classes, or where there is no validation split.
     valid_positives: int [attribute], the positives among them.
+    valid_present: bool [example, attribute], which of them have a label; None
+      where all have.
     parity: see `analyze`.
 
   Returns:
@@ -100,7 +103,7 @@ def measure(
     decisions = [threshold_decisions(logits, None)]
     if valid_logits is not None and valid_positives is not None:
       thresholds = calibrated_thresholds(
-        valid_logits, valid_positives, parity=parity
+        valid_logits, valid_positives, present=valid_present, parity=parity
       )
       decisions.append(threshold_decisions(logits, thresholds))
   return [{**scores, **_decided(made, facts, parity)} for made in decisions]
@@ -120,6 +123,7 @@ def threshold_decisions(
       {
         AttributeFlag.THRESHOLD_TIED: thresholds.tied,
         AttributeFlag.THRESHOLD_ONE_CLASS: thresholds.one_class,
+        AttributeFlag.NO_THRESHOLD: thresholds.no_label,
       },
     )
   return Decisions(predicted=logits > value, threshold=value, flags=flags)
@@ -129,11 +133,13 @@ def _scores(scores: np.ndarray, facts: Facts, parity: Parity) -> Arrays:
   """What depends on the logits alone, whatever the threshold: [output]."""
   probabilities = scipy.special.expit(scores.astype(np.float64))
   return {
-    "auc": auc(scores, facts.labels),
+    "auc": auc(scores, facts.labels, facts.present),
     "uncertainty": uncertainty(scores),
     "high_uncertainty": high_uncertainty(scores),
     "entropy": binary_entropy(scores).mean(axis=0),
-    "ece": ece(probabilities, facts.labels, parity=parity),
+    "ece": ece(
+      probabilities, facts.labels, present=facts.present, parity=parity
+    ),
   }
 
 
@@ -164,7 +170,9 @@ def _overall(
 
 def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
   """What depends on the predictions: [output], [output, pair or group]."""
-  counts = confusion(made.predicted, facts.labels, facts.groups.membership)
+  counts = confusion(
+    made.predicted, facts.labels, facts.groups.membership, facts.present
+  )
   rates = group_rates(counts)
   everyone = 0  # the first group, by construction
   linked = None
@@ -175,8 +183,9 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
     "accuracy": rates.accuracy[everyone],
     "predicted_positive": rates.selection_rate[everyone],
     "tcb": tcb(
-      rates.selection_rate[everyone],
-      facts.labels.mean(axis=0),
+      # Both rates over the examples that have a label.
+      divide(counts.predicted, counts.total)[everyone],
+      divide(counts.positive, counts.total)[everyone],
       facts.prevalence,
       parity=parity,
     ),
@@ -209,19 +218,43 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
       AttributeFlag.ONE_ATTRIBUTE: np.array(len(facts.names) == 1),
     }
   arrays["flags"] = bits(made.threshold.shape, masks) | made.flags
-  return arrays
+  return _without_threshold(arrays)
+
+
+def _without_threshold(arrays: Arrays) -> Arrays:
+  """NaN in place of what follows from predictions that could not be made."""
+  undecided = (arrays["flags"] & AttributeFlag.NO_THRESHOLD) > 0
+  if not undecided.any():
+    return arrays
+  found = dict(arrays)
+  for name, values in arrays.items():
+    where = undecided.reshape(-1, *[1] * (values.ndim - 1))
+    if name == "flags":
+      # What the predictions would say of the attribute.
+      said = AttributeFlag.CONSTANT | AttributeFlag.COMBINATION
+      found[name] = np.where(where, values & ~int(said), values)
+    elif name == "bias_amplification_flags":
+      where = where & ((values & BiasFlag.SAME_ATTRIBUTE) == 0)
+      found[name] = np.where(where, int(BiasFlag.NO_THRESHOLD), values)
+    else:
+      found[name] = np.where(where, np.nan, values)
+  return found
 
 
 def _flags(counts: Confusion, facts: Facts) -> dict[int, np.ndarray]:
   """Masks [output] of what the counts of everyone say."""
   positive, negative = counts.positive[0], counts.negative[0]
-  predicted, total = counts.predicted[0], counts.total[0]
+  selected, size = counts.selected[0], counts.size[0]
+  labelled = counts.total[0] > 0
   flipped = facts.prevalence > 0.5
+  known = ~np.isnan(facts.prevalence)
   return {
-    AttributeFlag.NO_POSITIVES: positive == 0,
-    AttributeFlag.NO_NEGATIVES: negative == 0,
-    AttributeFlag.CONSTANT: (predicted == 0) | (predicted == total),
-    AttributeFlag.NO_TRAIN: np.array(not facts.has_train),
+    AttributeFlag.NO_LABELS: ~labelled,
+    AttributeFlag.NO_POSITIVES: (positive == 0) & labelled,
+    AttributeFlag.NO_NEGATIVES: (negative == 0) & labelled,
+    AttributeFlag.CONSTANT: (selected == 0) | (selected == size),
+    AttributeFlag.NO_TRAIN: ~known,
     AttributeFlag.NO_RARE_VALUE: (np.where(flipped, negative, positive) == 0)
-    & facts.has_train,
+    & known
+    & labelled,
   }

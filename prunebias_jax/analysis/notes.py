@@ -1,5 +1,7 @@
 """Plain sentences: what an analysis could not say, and why."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 
@@ -29,6 +31,7 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
   """
   return [
     *_splits(arrays),
+    *_missing(arrays),
     *_seeds(arrays),
     *_outputs(arrays),
     *_groups(arrays),
@@ -36,10 +39,55 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
   ]
 
 
+def evaluation_notes(
+  main: xr.Dataset,
+  others: Mapping[tuple[str, str], xr.Dataset],
+  evaluations: Mapping[tuple[str, str], xr.Dataset],
+) -> list[str]:
+  """Sentences about evaluations that lack members or thresholds.
+
+  Args:
+    main: the arrays of the last parameters on test.
+    others: those of the other evaluations.
+    evaluations: what the members were evaluated on, analysed or not.
+  """
+  notes = []
+  total = main.sizes["member"]
+  short = [
+    f"{split}, {checkpoint} parameters ({data.sizes['member']} of {total})"
+    for (checkpoint, split), data in evaluations.items()
+    if data.sizes["member"] < total
+  ]
+  if short:
+    notes.append(
+      f"Not all members were evaluated on {_listed(short)}: `prunebias "
+      "evaluate` adds those that are missing."
+    )
+  uncalibrated = _once(
+    [
+      checkpoint
+      for (checkpoint, _), arrays in others.items()
+      if arrays.sizes["threshold_rule"] < main.sizes["threshold_rule"]
+    ]
+  )
+  notes += [
+    f"There are no validation logits of the {checkpoint} parameters of every "
+    "member: their rows have no calibrated thresholds (`prunebias evaluate` "
+    f"with --split valid --checkpoint {checkpoint} adds them)."
+    for checkpoint in uncalibrated
+  ]
+  if others:
+    notes.append(
+      "Notes on single attributes and groups are about the last parameters on "
+      "the test split; the column `reason` says what holds of the others."
+    )
+  return notes
+
+
 def _splits(arrays: xr.Dataset) -> list[str]:
   """Sentences about splits and identities that are not there."""
   notes = []
-  if np.any(arrays["flags"].to_numpy() & AttributeFlag.NO_TRAIN):
+  if np.all(arrays["flags"].to_numpy() & AttributeFlag.NO_TRAIN):
     notes.append(
       "There are no train labels: TCB and bias amplification, which compare "
       "with train rates, are not available."
@@ -53,6 +101,39 @@ def _splits(arrays: xr.Dataset) -> list[str]:
       "The run has no identity attributes: there are no groups to compare, "
       "and no bias amplification."
     )
+  return notes
+
+
+def _missing(arrays: xr.Dataset) -> list[str]:
+  """Sentences about labels that are missing, and attributes without any."""
+  names = np.array(arrays[output_of(arrays)].to_numpy().tolist(), object)
+  notes = []
+  for split in arrays["labels_of"].to_numpy().tolist():
+    there, missing = (
+      arrays[name].sel(labels_of=split).to_numpy()
+      for name in ("n_labels", "n_missing")
+    )
+    # The most first.
+    order = np.argsort(-missing, kind="stable")[: np.count_nonzero(missing)]
+    if order.size:
+      counts = [f"{names[i]} {missing[i]:,}" for i in order]
+      notes.append(
+        f"Missing labels in {split} ({there[0] + missing[0]:,} examples): "
+        f"{_listed(counts)}. What is compared with labels leaves them out."
+      )
+  flags = arrays["flags"].to_numpy()
+  for flag, split, lost in (
+    (AttributeFlag.NO_LABELS, "test", "whatever needs one is"),
+    (AttributeFlag.NO_THRESHOLD, "validation", "calibrated thresholds are"),
+    (AttributeFlag.NO_TRAIN, "train", "TCB and bias amplification are"),
+  ):
+    without = np.any(flags & flag, axis=(0, 1))
+    # All of them: there is no such split, which is said elsewhere.
+    if without.any() and not (flag == AttributeFlag.NO_TRAIN and without.all()):
+      notes.append(
+        f"No {split} label of {_listed(names[without].tolist())}: {lost} not "
+        "available there."
+      )
   return notes
 
 
@@ -144,8 +225,7 @@ def _groups(arrays: xr.Dataset) -> list[str]:
   identities, values = map(np.array, _pairs_of(arrays, "group"))
   positive = arrays["n_positive"].to_numpy()
   negative = arrays["n_negative"].to_numpy()
-  # Every output counts the same examples.
-  empty = (positive + negative)[0] == 0
+  empty = arrays["n_examples"].to_numpy() == 0
   crossed = np.array(["*" in identity for identity in identities], bool)
   notes = []
   names = [
@@ -191,7 +271,7 @@ def _bias(arrays: xr.Dataset) -> list[str]:
   output = output_of(arrays)
   notes = []
   # Those that are empty in test are told of as groups.
-  sizes = (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0].tolist()
+  sizes = arrays["n_examples"].to_numpy().tolist()
   groups = zip(*_pairs_of(arrays, "group"), strict=True)
   size = dict(zip(groups, sizes, strict=True))
   constant = [
@@ -214,6 +294,13 @@ def _bias(arrays: xr.Dataset) -> list[str]:
       f"The train rates of a group and its rest are equal in "
       f"{np.count_nonzero(equal)} of {equal.size} ({output}, identity) cells: "
       "bias amplification has no direction there."
+    )
+  unknown = np.any(flags & BiasFlag.NO_LABELS, axis=(0, 1))
+  if np.any(unknown):
+    notes.append(
+      f"In {np.count_nonzero(unknown)} of {unknown.size} ({output}, identity) "
+      "cells no label is there for the group or for its rest: bias "
+      "amplification is not available there."
     )
   for flag, name, words in (
     (BiasFlag.LOW_N, "low_n", "positives in a group"),

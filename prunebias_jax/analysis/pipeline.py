@@ -1,15 +1,16 @@
 """From the splits of a run to its analysis, one member at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.checks import members_in, name_of, places_of
-from prunebias_jax.analysis.facts import Facts, gather, indicators
+from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER
+from prunebias_jax.analysis.facts import Facts, gather, indicators, presence
 from prunebias_jax.analysis.measure import Arrays, measure
-from prunebias_jax.analysis.notes import make_notes
+from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.parity import PARITIES, Parity
 from prunebias_jax.analysis.results import Analysis, assemble
 from prunebias_jax.analysis.seeds import contrasts_table, variance_table
@@ -21,10 +22,13 @@ from prunebias_jax.analysis.tables import (
 )
 from prunebias_jax.errors import InputError, choose
 
+Where = tuple[str, str]  # checkpoint, split
+
 
 def analyze(
   splits: Mapping[str, xr.Dataset],
   *,
+  evaluations: Mapping[Where, xr.Dataset] | None = None,
   parity: Parity = "default",
   level: float = 0.95,
 ) -> Analysis:
@@ -32,11 +36,16 @@ def analyze(
 
   Args:
     splits: "train", "valid" and "test" as `store.Run.split` returns them:
-      `labels` [example, attribute] (exclusive classes: [example]),
-      `identities` [example, identity], and for valid and test `logits`
-      [member, example, attribute] (or class) with the members' pruner,
-      sparsity, quantization and seed. "train" and "valid" may be missing.
+      `labels` [example, attribute], NaN where missing (exclusive classes:
+      [example], none missing), `identities` [example, identity], and for valid
+      and test `logits` [member, example, attribute] (or class) with the
+      members' pruner, sparsity, quantization and seed. "train" and "valid" may
+      be missing.
       Logits are read one member at a time.
+    evaluations: what the members were evaluated on besides, in the same form,
+      by (checkpoint, split): ("last", "test:noise:3"), ("best", "test"). Each
+      has rows of its own, but "valid": thresholds are calibrated on it, always
+      on that of the same checkpoint and without corruption.
     parity: "paper" follows Iofinova et al. 2023 where "default" departs from
       it; docs/statistics.md lists the differences.
     level: coverage of the intervals, in (0, 1).
@@ -53,44 +62,92 @@ def analyze(
   choose(parity, PARITIES, "parity")
   if not 0 < level < 1:
     raise InputError(f"level {level}; accepted: above 0 and below 1")
-  facts = gather(splits)
-  members = members_in(splits["test"])
-  measured = _measure_all(splits, facts, members, parity)
-  arrays = assemble(measured, facts, members, parity=parity, level=level)
+  evaluations = evaluations or {}
+  facts = {MAIN[1]: gather(splits)}
+  arrays = {}
+  for where, data in {MAIN: splits[MAIN[1]], **evaluations}.items():
+    checkpoint, split = where
+    base = split.partition(":")[0]
+    if split == CALIBRATION or (not data.sizes["member"] and where != MAIN):
+      continue
+    if base not in facts:
+      facts[base] = gather({**splits, MAIN[1]: data})
+    valid = (
+      splits.get(CALIBRATION)
+      if checkpoint == MAIN[0]
+      else _of_all(evaluations.get((checkpoint, CALIBRATION)), data)
+    )
+    members = members_in(data)
+    measured = _measure_all(where, data, valid, facts[base], members, parity)
+    arrays[where] = assemble(
+      measured, facts[base], members, where=where, parity=parity, level=level
+    )
+  tables = [_tables(one, level) for one in arrays.values()]
+  main = arrays.pop(MAIN)
+  return Analysis(
+    tables={name: _joined([one[name] for one in tables]) for name in tables[0]},
+    arrays=main,
+    others=arrays,
+    notes=[*make_notes(main), *evaluation_notes(main, arrays, evaluations)],
+  )
+
+
+def _tables(arrays: xr.Dataset, level: float) -> dict[str, pd.DataFrame]:
+  """The tables of one evaluation."""
   first = (
     {"classes": classes_table(arrays)}
-    if facts.exclusive
+    if "class" in arrays.dims
     else {"attributes": attributes_table(arrays)}
   )
-  tables = {
+  return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
     "groups": groups_table(arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
   }
-  return Analysis(tables=tables, arrays=arrays, notes=make_notes(arrays))
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+  """The rows of several tables; types are those of tables that have rows."""
+  filled = [table for table in tables if len(table)]
+  if len(filled) < 2:
+    return filled[0] if filled else tables[0]
+  return pd.concat(filled, ignore_index=True)
+
+
+def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
+  """Validation logits, if every member of an evaluation has some."""
+  if valid is None:
+    return None
+  there, wanted = (
+    {*zip(*(one[key].to_numpy().tolist() for key in MEMBER), strict=True)}
+    for one in (valid, data)
+  )
+  return valid if wanted <= there else None
 
 
 def _measure_all(
-  splits: Mapping[str, xr.Dataset],
+  where: Where,
+  data: xr.Dataset,
+  valid: xr.Dataset | None,
   facts: Facts,
   members: pd.DataFrame,
   parity: Parity,
 ) -> list[list[Arrays]]:
   """Measures the members in turn; all are looked at before any is refused."""
-  test, valid = splits["test"], splits.get("valid")
   if facts.exclusive or valid is None or "logits" not in valid:
     valid = None
-  positives = None
+  positives = present = None
   in_valid = np.zeros(len(members), int)
   if valid is not None:
     in_valid = places_of(members, valid)
     positives = indicators(valid, len(facts.names)).sum(axis=0)
+    present = presence(valid)
   measured: list[list[Arrays]] = []
   not_finite: list[str] = []
   for place in range(len(members)):
-    logits = test["logits"].isel(member=place).to_numpy()
+    logits = data["logits"].isel(member=place).to_numpy()
     valid_logits = None
     if valid is not None:
       valid_logits = valid["logits"].isel(member=in_valid[place]).to_numpy()
@@ -106,11 +163,15 @@ def _measure_all(
           facts,
           valid_logits=valid_logits,
           valid_positives=positives,
+          valid_present=present,
           parity=parity,
         )
       )
   if not_finite:
+    ending = "" if where == MAIN else f" ({where[1]}, {where[0]} parameters)"
     raise InputError(
-      "logits that are not finite cannot be analysed: " + "; ".join(not_finite)
+      "logits that are not finite cannot be analysed: "
+      + "; ".join(not_finite)
+      + ending
     )
   return measured

@@ -16,17 +16,24 @@ from prunebias_jax.analysis.parity import Parity
 class Confusion:
   """Counts of one member's predictions, float64 [group, attribute].
 
+  Where labels are missing, what is compared with labels counts the examples
+  whose label of the attribute is there.
+
   Attributes:
     true_positive: predicted positive and positive.
-    predicted: predicted positive.
+    predicted: predicted positive, with a label.
     positive: positive by the labels.
-    total: examples of the group, [group, 1].
+    total: examples with a label; [group, 1] where none is missing.
+    selected: predicted positive, with or without a label.
+    size: examples of the group, [group, 1].
   """
 
   true_positive: np.ndarray
   predicted: np.ndarray
   positive: np.ndarray
   total: np.ndarray
+  selected: np.ndarray
+  size: np.ndarray
 
   @property
   def negative(self) -> np.ndarray:
@@ -42,7 +49,8 @@ class Rates:
     accuracy: share of right predictions.
     false_positive_rate: share of the negatives that are predicted positive.
     false_negative_rate: share of the positives that are predicted negative.
-    selection_rate: share that is predicted positive.
+    selection_rate: share that is predicted positive; needs no label, so that
+      examples without one count too.
   """
 
   accuracy: np.ndarray
@@ -63,27 +71,37 @@ def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def confusion(
-  predicted: np.ndarray, labels: np.ndarray, membership: np.ndarray
+  predicted: np.ndarray,
+  labels: np.ndarray,
+  membership: np.ndarray,
+  present: np.ndarray | None = None,
 ) -> Confusion:
   """Confusion counts by one matmul with the groups' indicators.
 
   Args:
     predicted: bool [example, attribute].
-    labels: bool [example, attribute].
+    labels: bool [example, attribute], False where missing.
     membership: float64 [example, group] in {0, 1}.
+    present: bool [example, attribute], the label is there; None where all are.
 
   Returns:
     Exact counts (float64 holds every integer below 2^53).
   """
-  outputs = labels.shape[1]
-  indicators = np.concatenate([predicted & labels, predicted, labels], axis=1)
-  counts = membership.T @ indicators.astype(np.float64)
-  true_positive, chosen, positive = np.split(counts, [outputs, 2 * outputs], 1)
+  indicators = [predicted & labels, predicted, labels]
+  if present is not None:
+    indicators += [predicted & present, present]
+  stacked = np.concatenate(indicators, axis=1).astype(np.float64)
+  counts = np.split(membership.T @ stacked, len(indicators), axis=1)
+  true_positive, selected, positive = counts[:3]
+  size = membership.sum(axis=0)[:, None]
+  chosen, total = counts[3:] if present is not None else (selected, size)
   return Confusion(
     true_positive=true_positive,
     predicted=chosen,
     positive=positive,
-    total=membership.sum(axis=0)[:, None],
+    total=total,
+    selected=selected,
+    size=size,
   )
 
 
@@ -96,7 +114,7 @@ def group_rates(counts: Confusion) -> Rates:
     accuracy=divide(counts.total - errors, counts.total),
     false_positive_rate=divide(false_positive, counts.negative),
     false_negative_rate=divide(false_negative, counts.positive),
-    selection_rate=divide(counts.predicted, counts.total),
+    selection_rate=divide(counts.selected, counts.size),
   )
 
 

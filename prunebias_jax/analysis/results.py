@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 import shutil
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,12 @@ import xarray as xr
 from prunebias_jax.analysis.columns import (
   COUNTS,
   GROUP_METRICS,
+  MAIN,
   MEMBER,
   RULES,
   TABLES,
   TEXT,
+  WHERE,
 )
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
@@ -65,13 +68,41 @@ class Analysis:
     arrays: the same numbers of the members, as arrays [member,
       threshold_rule, attribute, ...] (or class), with the coordinates of the
       members, groups and pairs; attributes: parity, level and the bits of the
-      flags.
+      flags. They are those of the last parameters on the test split.
+    others: the arrays of every other evaluation, by checkpoint and split.
     notes: what is not available and why, one sentence each.
   """
 
   tables: dict[str, pd.DataFrame]
   arrays: xr.Dataset
   notes: list[str]
+  others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
+    default_factory=dict
+  )
+
+  def at(self, checkpoint: str, split: str) -> Self:
+    """The numbers of one evaluation, as if there were no other.
+
+    Raises:
+      InputError: there is no such evaluation.
+    """
+    there = {MAIN: self.arrays, **self.others}
+    if (checkpoint, split) not in there:
+      raise InputError(
+        f"no numbers of split {split!r}, checkpoint {checkpoint!r}; there are: "
+        + ", ".join(f"{name} ({which})" for which, name in there)
+      )
+    tables = self.tables
+    if self.others:
+      tables = {
+        name: table[
+          (table["checkpoint"] == checkpoint) & (table["split"] == split)
+        ].reset_index(drop=True)
+        for name, table in tables.items()
+      }
+    return dataclasses.replace(
+      self, tables=tables, arrays=there[checkpoint, split], others={}
+    )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
     """Writes a CSV for each table, arrays.zarr and notes.json.
@@ -92,9 +123,14 @@ class Analysis:
       staging.mkdir(parents=True)
       for name, table in self.tables.items():
         table.to_csv(staging / f"{name}.csv", index=False, na_rep="NaN")
-      _storable(self.arrays).to_zarr(
-        staging / ARRAYS, mode="w-", consolidated=False, zarr_format=3
-      )
+      for where, arrays in {MAIN: self.arrays, **self.others}.items():
+        _storable(arrays).to_zarr(
+          staging / ARRAYS,
+          group=None if where == MAIN else "-".join(where).replace(":", "-"),
+          mode="w-",
+          consolidated=False,
+          zarr_format=3,
+        )
       notes = json.dumps(self.notes, indent=1, ensure_ascii=False)
       (staging / NOTES).write_text(notes + "\n", encoding="utf-8")
       recover(directory)
@@ -118,15 +154,25 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       for name in TABLES
       if (directory / f"{name}.csv").exists()
     }
-    with xr.open_zarr(
-      directory / ARRAYS, consolidated=False, chunks=None
-    ) as stored:
-      arrays = stored.load()
+    arrays = _read_arrays(directory / ARRAYS)
+    groups = [
+      file.parent.name
+      for file in sorted((directory / ARRAYS).glob("*/zarr.json"))
+      if json.loads(file.read_text())["node_type"] == "group"
+    ]
+    others = [_read_arrays(directory / ARRAYS, name) for name in groups]
   except (OSError, ValueError, KeyError) as error:
     raise InputError(
       f"{directory} holds no analysis that can be read: {error}"
     ) from error
-  return Analysis(tables=tables, arrays=_with_text(arrays, str), notes=notes)
+  return Analysis(
+    tables=tables,
+    arrays=arrays,
+    notes=notes,
+    others={
+      (one.attrs["checkpoint"], one.attrs["split"]): one for one in others
+    },
+  )
 
 
 def recover(directory: Path) -> None:
@@ -141,6 +187,7 @@ def assemble(
   facts: Facts,
   members: pd.DataFrame,
   *,
+  where: tuple[str, str],
   parity: str,
   level: float,
 ) -> xr.Dataset:
@@ -150,10 +197,12 @@ def assemble(
     measured: for each member, the arrays of each rule, from `measure`.
     facts: the ground truth.
     members: one row a member, with the columns `columns.MEMBER`.
+    where: checkpoint and split, recorded.
     parity: recorded.
     level: recorded.
   """
-  data = xr.Dataset(attrs={"parity": parity, "level": level})
+  named = dict(zip(WHERE, where, strict=True))
+  data = xr.Dataset(attrs={**named, "parity": parity, "level": level})
   for name in measured[0][0]:
     stacked = np.array([[rule[name] for rule in rules] for rules in measured])
     dimensions = [
@@ -169,21 +218,39 @@ def assemble(
     data[name].attrs["flag_meanings"] = " ".join(
       str(flag.name).lower() for flag in flags
     )
-  membership = facts.groups.membership
-  positive = facts.labels.T.astype(np.float64) @ membership
-  counts = {"n_positive": positive, "n_negative": membership.sum(0) - positive}
-  for name, count in counts.items():
+  for name, count in facts.label_counts().items():
     data[name] = ((facts.output, "group"), count.astype(np.int64))
+  sizes = facts.groups.membership.sum(axis=0).astype(np.int64)
+  data["n_examples"] = (("group",), sizes)
+  for name in ("n_labels", "n_missing"):
+    counts = np.array(list(getattr(facts, name).values()))
+    data[name] = (("labels_of", facts.output), counts)
   data["prevalence"] = ((facts.output,), facts.prevalence)
   return data.assign_coords(
     {
       **{key: ("member", members[key].to_numpy()) for key in MEMBER},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
+      "labels_of": list(facts.n_labels),
       "group_identity": ("group", list(facts.groups.identity)),
       "group_value": ("group", list(facts.groups.value)),
       "pair_identity": ("pair", np.array(facts.pairs.identity, str)),
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
+    }
+  )
+
+
+def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
+  """The arrays of one evaluation."""
+  with xr.open_zarr(
+    path, group=group, consolidated=False, chunks=None
+  ) as stored:
+    arrays = _with_text(stored.load(), str)
+  # What was written before there were others says nothing of it.
+  return arrays.assign_attrs(
+    {
+      key: arrays.attrs.get(key, value)
+      for key, value in zip(WHERE, MAIN, strict=True)
     }
   )
 

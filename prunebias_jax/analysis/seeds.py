@@ -74,6 +74,7 @@ def variance_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
         "variance",
         population,
         key,
+        arrays,
         {"n_seeds": seeds, **numbers, "interval": interval, "reason": reason},
       )
     )
@@ -116,6 +117,7 @@ def contrasts_table(arrays: xr.Dataset, *, level: float) -> pd.DataFrame:
         "contrasts",
         population,
         key,
+        arrays,
         {"n_seeds": pairs, **numbers, "reason": reason},
       )
     )
@@ -254,6 +256,7 @@ def _part(
   name: str,
   population: Population,
   key: pd.DataFrame,
+  arrays: xr.Dataset,
   columns: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
   """The rows of one population."""
@@ -262,4 +265,4 @@ def _part(
     for column, value in zip(POPULATION, population, strict=True)
   }
   cells = {column: key[column].to_numpy() for column in CELL}
-  return frame(name, {**fixed, **cells, **columns})
+  return frame(name, {**fixed, **cells, **columns}, arrays)

@@ -9,23 +9,24 @@ import xarray as xr
 from prunebias_jax.analysis.columns import (
   ALL,
   ATTRIBUTE_METRICS,
-  CHECKPOINT,
   CLASS_METRICS,
   COUNTS,
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
-  SPLIT,
   TABLES,
+  WHERE,
 )
 from prunebias_jax.analysis.flags import (
   ATTRIBUTE_REASONS,
   BIAS_REASONS,
   BIAS_WORDS,
   CLASS_REASONS,
+  NO_THRESHOLD,
   PAPER_ATTRIBUTE_REASONS,
   PAPER_BIAS_REASONS,
   PAPER_CLASS_REASONS,
+  AttributeFlag,
   describe,
   join_reasons,
 )
@@ -45,7 +46,7 @@ def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
     **{name: arrays[name].to_numpy().ravel() for name in ATTRIBUTE_METRICS},
     "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
   }
-  return frame("attributes", columns)
+  return frame("attributes", columns, arrays)
 
 
 def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -70,7 +71,10 @@ def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
     },
     "reason": np.full(members, SINGLE_CLASSES, object),
   }
-  parts = [frame("classes", columns), frame("classes", overall)]
+  parts = [
+    frame("classes", columns, arrays),
+    frame("classes", overall, arrays),
+  ]
   return pd.concat(parts, ignore_index=True)
 
 
@@ -90,7 +94,7 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
     "flags": describe(flags, BIAS_WORDS, " "),
     "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
   }
-  return frame("bias_amplification", columns)
+  return frame("bias_amplification", columns, arrays)
 
 
 def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -101,16 +105,17 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
   """
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "group")
-  counts = {
-    name: _spread(arrays, dimensions, name)
-    for name in ("n_positive", "n_negative")
-  }
+  counts = {name: _spread(arrays, dimensions, name) for name in COUNTS}
+  empty = _spread(arrays, dimensions, "n_examples") == 0
   no_positive = counts["n_positive"] == 0
   no_negative = counts["n_negative"] == 0
+  flags = _spread(arrays, dimensions, "flags")
+  undecided = (flags & AttributeFlag.NO_THRESHOLD) > 0
   reason = join_reasons(
     len(no_positive),
     [
-      (no_positive & no_negative, "empty group"),
+      (empty, "empty group"),
+      (no_positive & no_negative & ~empty, "no labels in the group"),
       (
         no_positive & ~no_negative,
         "false_negative_rate not available: no positives",
@@ -119,6 +124,7 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
         no_negative & ~no_positive,
         "false_positive_rate not available: no negatives",
       ),
+      (undecided, NO_THRESHOLD),
     ],
   )
   columns = {
@@ -133,7 +139,7 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
     },
     "reason": reason,
   }
-  parts = [frame("groups", columns)]
+  parts = [frame("groups", columns, arrays)]
   if output == "class":
     parts.append(_whole_groups(arrays))
   table = pd.concat(parts, ignore_index=True)
@@ -158,7 +164,7 @@ def _whole_groups(arrays: xr.Dataset) -> pd.DataFrame:
       np.isnan(accuracy), "empty group", SINGLE_CLASSES
     ).astype(object),
   }
-  return frame("groups", columns)
+  return frame("groups", columns, arrays)
 
 
 def output_of(arrays: xr.Dataset) -> str:
@@ -166,18 +172,20 @@ def output_of(arrays: xr.Dataset) -> str:
   return "class" if "class" in arrays.dims else "attribute"
 
 
-def frame(name: str, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def frame(
+  name: str, columns: Mapping[str, np.ndarray], arrays: xr.Dataset
+) -> pd.DataFrame:
   """A table of the contract: its columns, in its order, and no others.
 
   Args:
     name: the table's name in `columns.TABLES`.
     columns: the columns without checkpoint and split.
+    arrays: whose numbers they are; they know checkpoint and split.
   """
   length = len(next(iter(columns.values())))
   columns = {
     **columns,
-    "checkpoint": np.full(length, CHECKPOINT, object),
-    "split": np.full(length, SPLIT, object),
+    **{key: np.full(length, arrays.attrs[key], object) for key in WHERE},
   }
   assert set(columns) == set(TABLES[name])
   return pd.DataFrame({key: columns[key] for key in TABLES[name]})

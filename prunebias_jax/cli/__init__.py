@@ -9,7 +9,7 @@ import logging
 import sys
 import warnings
 
-from prunebias_jax.cli import inspect, train, verbs
+from prunebias_jax.cli import evaluate, inspect, train, verbs
 from prunebias_jax.cli.arguments import Parser, Verbs
 from prunebias_jax.cli.failures import quiet_followers, refusal
 from prunebias_jax.cli.train import PREEMPTED
@@ -58,6 +58,6 @@ def parser() -> Parser:
     allow_abbrev=False,
   )
   added = Verbs(found)
-  for part in (train, verbs, inspect):
+  for part in (train, evaluate, verbs, inspect):
     part.add(added)
   return found

@@ -58,11 +58,11 @@ def describe(run: store.Run) -> list[str]:
   if len(metrics):
     last = metrics[metrics["epoch"] == metrics["epoch"].max()]
     for sparsity, group in last.groupby("sparsity"):
-      zeros = sorted(set(group["zeros"]))
+      zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(
         f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "
         f"loss {group['loss'].mean():.4f}, zeros "
-        f"{', '.join(f'{count:,}' for count in zeros)}"
+        f"{' to '.join(f'{count:,}' for count in zeros)}"
       )
   layers = run.path / "layers.csv"
   if layers.exists():

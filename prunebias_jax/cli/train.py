@@ -28,6 +28,15 @@ def add(verbs: Verbs) -> None:
     help="a Python file with sweep() -> Sweep, or the sweep.json of a run",
   )
   parser.add_argument(
+    "--with",
+    metavar="NAME=VALUE",
+    dest="given",
+    type=_pair,
+    action="append",
+    default=[],
+    help="a parameter of the config's own function sweep(); may be repeated",
+  )
+  parser.add_argument(
     "--workdir", metavar="RUN", type=Path, help="directory of the run"
   )
   parser.add_argument(
@@ -76,7 +85,7 @@ def add(verbs: Verbs) -> None:
 
 def train(options: argparse.Namespace) -> None:
   """Trains a sweep, or says what it would take."""
-  sweep = load_config(options.config)
+  sweep = load_config(options.config, dict(options.given))
   sweep = sweep.override(getattr(options, "changes", {}))
   prepare_backend(sweep)
   # Imported here: reading a run needs neither flax nor optax.
@@ -149,6 +158,16 @@ def _check_job(options: argparse.Namespace) -> None:
     raise InputError(
       "--shard is for jobs without a coordinator; give it or --coordinator"
     )
+
+
+def _pair(text: str) -> tuple[str, str]:
+  """Name and value of NAME=VALUE."""
+  name, equals, value = text.partition("=")
+  if not (name and equals):
+    raise argparse.ArgumentTypeError(
+      f"{text!r} is no NAME=VALUE, such as paper_config=true"
+    )
+  return name, value
 
 
 class _ReadConfig(argparse.Action):

@@ -60,6 +60,11 @@ def analyze(options: argparse.Namespace) -> None:
   with threadpoolctl.threadpool_limits(1, "blas"):
     result = analysis.analyze(
       {name: run.split(name) for name in ("train", "valid", "test")},
+      evaluations={
+        (one.checkpoint, one.split): run.split(one.split, one.checkpoint)
+        for one in run.evaluations()
+        if not one.is_trained
+      },
       parity=options.parity,
     )
   result.write(run.path / "analysis")

@@ -10,12 +10,18 @@ from prunebias_jax.config.data import (
 )
 from prunebias_jax.config.execution import DETERMINISTIC_FLAG, Execution
 from prunebias_jax.config.model import NETWORKS, Model
-from prunebias_jax.config.pruning import UPDATED_DURING, Pruning
+from prunebias_jax.config.pruning import (
+  FINETUNED,
+  UPDATED_DURING,
+  Pattern,
+  Pruning,
+)
 from prunebias_jax.config.sweep import Seeds, Sweep
 from prunebias_jax.config.train import Train
 
 __all__ = [
   "DETERMINISTIC_FLAG",
+  "FINETUNED",
   "NETWORKS",
   "UPDATED_DURING",
   "Data",
@@ -24,6 +30,7 @@ __all__ = [
   "Faces",
   "Marker",
   "Model",
+  "Pattern",
   "Pruning",
   "Seeds",
   "Sweep",

@@ -168,6 +168,20 @@ class Data(Part):
   size: int = setting(
     32, help="height and width of the images", unit="px", low=8
   )
+  resize: str = setting(
+    "host",
+    help="where pictures are scaled to size: host (once, the centre square) or "
+    "device (whenever they are used: shorter side to resize_to, then a square "
+    "of size is cut out, at random in training, else in the middle)",
+    choices=lambda: ("host", "device"),
+  )
+  resize_to: int = setting(
+    0,
+    help="resize device: shorter side before the square is cut out; 0 takes "
+    "8/7 of size, 256 for 224",
+    unit="px",
+    low=0,
+  )
   train: int = setting(
     0, help="training examples; 0 takes the data set's own number", low=0
   )
@@ -197,3 +211,28 @@ class Data(Part):
   digits: Digits = part(Digits, help="knobs of digits")
   table: Table = part(Table, help="columns of table")
   tfds: Tfds = part(Tfds, help="features of tfds:NAME")
+
+  def check(self) -> None:
+    """Refuses a resize that cannot be had or would have no effect."""
+    if self.resize == "host":
+      if self.resize_to:
+        raise InputError(
+          f"data.resize_to is {self.resize_to} with data.resize host; "
+          "accepted: 0, or data.resize device"
+        )
+      return
+    if self.shorter < self.size:
+      raise InputError(
+        f"data.resize_to is {self.resize_to}; accepted: data.size "
+        f"({self.size}) and more, or 0 for 8/7 of it"
+      )
+
+  @property
+  def shorter(self) -> int:
+    """The shorter side before a window is cut out, in pixels."""
+    return self.resize_to or round(self.size * 8 / 7)
+
+  @property
+  def stored_size(self) -> int | None:
+    """Height and width that pictures are stored at; None for their own."""
+    return self.size if self.resize == "host" else None

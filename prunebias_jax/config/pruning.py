@@ -1,6 +1,8 @@
 """Settings of pruning: what, how much and when."""
 
 import dataclasses
+import re
+from typing import NamedTuple
 
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
@@ -11,19 +13,38 @@ REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind", "rigl")
 # Regimes that update masks by a schedule, and the phase of training in which.
 UPDATED_DURING = {"gmp-ri": "train", "gmp-pt": "finetune", "rigl": "train"}
 
+# Regimes that train dense and then again by the settings of `finetune`.
+FINETUNED = ("gmp-pt", "one-shot")
+
 # Settings that only some regimes read. one-shot reads no schedule either, but
 # runs are recorded that hold one.
 _SCHEDULED = ("gmp-ri", "gmp-pt", "one-shot")
+_PRUNES = tuple(one for one in REGIMES if one != "rigl")
 _READ_BY = {
+  "shared_dense_parent": FINETUNED,
   "start": (*_SCHEDULED, "rigl"),
   "every": (*_SCHEDULED, "rigl"),
   "end": (*_SCHEDULED, "rigl"),
   "initial": _SCHEDULED,
+  "schedule": _SCHEDULED,
   "unit": ("gmp-ri", "gmp-pt", "rewind", "rigl"),
   "rewind": ("rewind",),
   "regrow": ("rigl",),
-  "criterion": tuple(one for one in REGIMES if one != "rigl"),
+  "criterion": _PRUNES,
+  "structure": _PRUNES,
 }
+
+
+class Pattern(NamedTuple):
+  """N:M, as 2:4: of every `group` consecutive inputs, `kept` stay."""
+
+  kept: int
+  group: int
+
+  @property
+  def sparsity(self) -> float:
+    """Share of the weights that whole groups lose."""
+    return 1 - self.kept / self.group
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +127,18 @@ class Pruning(Part):
     unit="examples",
     low=0,
   )
+  structure: str = setting(
+    "unstructured",
+    help="what is pruned together: unstructured (single weights), N:M such as "
+    "2:4 (N of every M consecutive inputs are kept) or channels (whole output "
+    "channels; sparsities are then shares of channels)",
+  )
+  schedule: str = setting(
+    "cubic",
+    help="sparsity from the first mask update to the last: cubic (rises from "
+    "initial) or constant (the final one at once)",
+    choices=lambda: ("cubic", "constant"),
+  )
   allocation: str = setting(
     "global",
     help="how the sparsity is spread over layers: global (all layers are "
@@ -118,6 +151,12 @@ class Pruning(Part):
     help="layers that are never pruned nor counted: patterns over the paths "
     "of kernels, such as head/kernel or */shortcut/* (* stands for anything)",
   )
+
+  @property
+  def pattern(self) -> Pattern | None:
+    """The pattern of an N:M structure; None for other structures."""
+    found = re.fullmatch("([0-9]+):([0-9]+)", self.structure)
+    return Pattern(int(found[1]), int(found[2])) if found else None
 
   @property
   def scored_by(self) -> str:
@@ -135,7 +174,7 @@ class Pruning(Part):
     return Pruning(**{**kept, **once})
 
   def check(self) -> None:
-    """Refuses what has no effect, and a schedule that ends before it begins."""
+    """Refuses what has no effect or does not fit."""
     for field in dataclasses.fields(self):
       regimes = _READ_BY.get(field.name, REGIMES)
       value = getattr(self, field.name)
@@ -149,6 +188,23 @@ class Pruning(Part):
       raise InputError(
         "pruning.start is 0; accepted with pruning.regime rigl: from 1 (its "
         "first masks are made at 0)"
+      )
+    pattern = self.pattern
+    if pattern is None and self.structure not in ("unstructured", "channels"):
+      raise InputError(
+        f"pruning.structure is {self.structure!r}; accepted: unstructured, "
+        "channels, or N:M such as 2:4"
+      )
+    if pattern is not None and not 1 <= pattern.kept < pattern.group:
+      raise InputError(
+        f"pruning.structure is {self.structure!r}; accepted: N:M with N from 1 "
+        "to M - 1"
+      )
+    if pattern is not None and self.allocation == "erk":
+      raise InputError(
+        f"pruning.allocation is 'erk', but with pruning.structure "
+        f"{self.structure!r} every layer has the same share; accepted: global, "
+        "uniform"
       )
     if self.end <= self.start:
       raise InputError(

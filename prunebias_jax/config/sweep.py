@@ -1,11 +1,12 @@
 """The whole config of a run: its parts, and what must fit together."""
 
 import dataclasses
+import math
 
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
 from prunebias_jax.config.model import Model
-from prunebias_jax.config.pruning import UPDATED_DURING, Pruning
+from prunebias_jax.config.pruning import FINETUNED, UPDATED_DURING, Pruning
 from prunebias_jax.config.train import Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, part, setting
@@ -61,11 +62,29 @@ class Sweep(Part):
   seed: Seeds = part(Seeds, help="seeds by purpose")
   model: Model = part(Model, help="the network")
   train: Train = part(Train, help="training")
+  dense_apart: bool = setting(
+    False,
+    help="dense members are trained as `dense` says and not as `train`, as "
+    "some publications did; dense and pruned then differ by more than pruning",
+  )
+  dense: Train = part(Train, help="training of dense members (dense_apart)")
   finetune: Train = part(
     Train, help="training after the dense phase (gmp-pt, one-shot)"
   )
   pruning: Pruning = part(Pruning, help="pruning")
   execution: Execution = part(Execution, help="execution")
+
+  def parts(self) -> tuple["Sweep", ...]:
+    """The sweeps that are trained one by one: dense members may be apart."""
+    if not self.dense_apart:
+      return (self,)
+    pruned = tuple(level for level in self.sparsities if level > 0)
+    return (
+      dataclasses.replace(
+        self, sparsities=(0.0,), train=self.dense, dense_apart=False
+      ),
+      dataclasses.replace(self, sparsities=pruned, dense_apart=False),
+    )
 
   def check(self) -> None:
     """Refuses what does not fit together."""
@@ -87,17 +106,27 @@ class Sweep(Part):
         f"seeds are {self.seeds}, but with a grid for every purpose they "
         "decide nothing; accepted: one seed"
       )
-    if self.pruning.shared_dense_parent:
-      if 0.0 not in self.sparsities or not self.execution.keep_parameters:
+    if self.dense_apart:
+      if 0.0 not in self.sparsities or len(self.sparsities) == 1:
         raise InputError(
-          "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
-          "execution.keep_parameters"
+          f"sweep.dense_apart needs sparsity 0 and others among sparsities "
+          f"({self.sparsities})"
         )
-      if self.pruning.regime not in ("gmp-pt", "one-shot"):
+      if self.pruning.regime in (*FINETUNED, "rewind"):
         raise InputError(
-          "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
+          f"sweep.dense_apart is for regimes that prune from random "
+          f"initialisation; pruning.regime is {self.pruning.regime!r}, whose "
+          "pruned members begin as dense ones"
         )
+    stored = 0.0 in self.sparsities and self.execution.keep_parameters
+    if self.pruning.shared_dense_parent and not stored:
+      raise InputError(
+        "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
+        "execution.keep_parameters"
+      )
+    self._check_crop()
     self._check_scoring()
+    self._check_pattern()
     if any(self.sparsities) and self.pruning.unit == "epochs":
       self._check_times()
 
@@ -119,11 +148,35 @@ class Sweep(Part):
   def _check_scoring(self) -> None:
     """Refuses a scoring sample that cannot be cut into batches."""
     count = self.pruning.scoring_examples
-    finetunes = self.pruning.regime in ("gmp-pt", "one-shot")
-    phase = "finetune" if finetunes else "train"
+    phase = "finetune" if self.pruning.regime in FINETUNED else "train"
     batch = getattr(self, phase).batch
     if count > batch and count % batch:
       raise InputError(
         f"pruning.scoring_examples is {count}; accepted: up to {phase}.batch "
         f"({batch}) or a multiple of it, or 0 for a batch"
       )
+
+  def _check_pattern(self) -> None:
+    """Refuses sparsities that an N:M pattern cannot have."""
+    pattern = self.pruning.pattern
+    if pattern is None:
+      return
+    for level in self.sparsities:
+      if level and not math.isclose(level, pattern.sparsity, abs_tol=1e-9):
+        raise InputError(
+          f"sweep.sparsities holds {level!r}; accepted with pruning.structure "
+          f"{self.pruning.structure!r}: 0 and {pattern.sparsity!r}"
+        )
+
+  def _check_crop(self) -> None:
+    """Refuses shifts where windows at random places are cut instead."""
+    if self.data.resize != "device":
+      return
+    finetunes = self.pruning.regime in FINETUNED
+    for name in ("train", "finetune") if finetunes else ("train",):
+      crop = getattr(self, name).crop
+      if crop:
+        raise InputError(
+          f"{name}.crop is {crop}; accepted with data.resize device: 0, for "
+          "windows are cut at random places instead"
+        )

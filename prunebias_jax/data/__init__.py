@@ -14,6 +14,9 @@ __all__ = ["ARRAYS", "LOADERS", "Dataset", "load", "viewed"]
 ARRAYS = "arrays"
 
 
+# Data sets without pictures of a size of their own.
+DRAWN = ("digits", "faces")
+
 LOADERS: dict[str, Callable[[Data], Dataset]] = {
   "celeba": celeba.load,
   "digits": digits.load,
@@ -32,10 +35,15 @@ def load(config: Data) -> Dataset:
   if config.name == ARRAYS:
     raise InputError(
       f"data.name is {ARRAYS!r}: this data set was handed over in Python; "
-      "accepted: the same call, training.sweep.train(..., dataset=...)"
+      "accepted: a call from Python that hands it over again (dataset=...)"
     )
   name = config.name
   if name.startswith(tfds.PREFIX):
     name = "tfds:NAME"
   choose(name, LOADERS, "data set")
+  if name in DRAWN and config.resize != "host":
+    raise InputError(
+      f"data.resize is {config.resize!r}, but {name} are made at data.size; "
+      "accepted: host"
+    )
   return viewed(LOADERS[name](config), config)

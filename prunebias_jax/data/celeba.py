@@ -69,7 +69,7 @@ def load(config: Data) -> Dataset:
     name="celeba",
     images={
       split: part.records.images(
-        part.rows, feature="image", size=config.size, channels=3
+        part.rows, feature="image", size=config.stored_size, channels=3
       )
       for split, part in parts.items()
     },

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from prunebias_jax.data.groups import identity_columns
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -22,8 +23,9 @@ class Split:
 
   Attributes:
     images: uint8 [example, height, width, channel].
-    labels: uint8 [example, attribute] in {0, 1} for a multi-label task, int32
-      [example] class ids for a multi-class task.
+    labels: uint8 [example, attribute] in {0, 1} for a multi-label task, or
+      float32 in {0, 1, NaN} in a split where some are missing (see
+      `compact_labels`); int32 [example] class ids for a multi-class task.
     identities: uint8 [example, identity] in {0, 1}: the ground truth that
       defines the groups.
     ids: str [example], stable and distinct within the data set.
@@ -58,6 +60,8 @@ class Dataset:
     splits: `Split` by the names in `SPLITS`.
     marker: the mark that `marked` examples carry as they are used, "" for none;
       `data.markers` puts it on.
+    window: how images are scaled and cut as they are used; None where networks
+      see them as they are stored.
 
   Raises:
     InputError: shapes, types, names or ids that do not fit together.
@@ -69,6 +73,7 @@ class Dataset:
   identity_names: tuple[str, ...]
   splits: Mapping[str, Split]
   marker: str = ""
+  window: Window | None = None
 
   def __post_init__(self) -> None:
     if tuple(self.splits) != SPLITS:
@@ -83,6 +88,12 @@ class Dataset:
         raise InputError(f"data set {self.name}: {what} names not distinct")
     for name, split in self.splits.items():
       _check_split(f"data set {self.name}, {name} split", self, split)
+      if split.images.shape[1:] != self.stored_shape:
+        raise InputError(
+          f"data set {self.name}: images of the {name} split, such as "
+          f"{str(split.ids[0])!r}, are {_sides(split.images.shape[1:])}, those "
+          f"of train {_sides(self.stored_shape)}; accepted: one shape"
+        )
     ids = np.concatenate([split.ids for split in self.splits.values()])
     values, counts = np.unique(ids, return_counts=True)
     if np.any(counts > 1):
@@ -108,8 +119,9 @@ class Dataset:
     Args:
       images: uint8 [example, y, x, channel], or [example, y, x] for gray ones;
         or those of each split by its name, in the order of its examples.
-      labels: [example, attribute] in {0, 1} for a multi-label task, or
-        [example] whole numbers, the classes, for a multi-class one.
+      labels: [example, attribute] in {0, 1} for a multi-label task, where NaN
+        is a missing label; or [example] whole numbers, the classes, for a
+        multi-class one.
       splits: [example], each "train", "valid" or "test".
       names: the attribute names, or the class names.
       identities: values [example] by name, what defines the groups: 0 and 1,
@@ -119,16 +131,19 @@ class Dataset:
 
     Raises:
       InputError: arrays that do not fit together, an unknown or empty split,
-        an identity with empty cells or a single value.
+        a missing class, an identity with empty cells or a single value.
     """
     where = f"data set {name}"
     labels, splits = np.asarray(labels), np.asarray(splits)
-    if labels.ndim not in (1, 2) or labels.dtype.kind not in "biu":
-      raise InputError(
-        f"{where}: labels are {labels.dtype} {labels.shape}, not integers "
-        "[example, attribute] or [example]"
-      )
     multilabel = labels.ndim == 2
+    if not (multilabel or labels.ndim == 1) or (
+      labels.dtype.kind not in ("biuf" if multilabel else "biu")
+    ):
+      raise InputError(
+        f"{where}: labels are {labels.dtype} {labels.shape}; accepted: 0, 1 "
+        "and NaN (missing) [example, attribute], or integers [example], the "
+        "classes, of which none may be missing"
+      )
     # As they are, before a type could wrap them round.
     _check_range(where, labels, 1 if multilabel else len(names) - 1)
     groups = identity_columns(identities or {}, where)
@@ -146,7 +161,8 @@ class Dataset:
         f"{where}: unknown split {min(map(str, unknown))!r}; accepted: "
         f"{', '.join(SPLITS)}"
       )
-    labels = labels.astype(np.uint8 if multilabel else np.int32)
+    if not multilabel:
+      labels = labels.astype(np.int32)
     none = np.zeros((count, 0), np.uint8)
     grouped = np.column_stack([none, *groups.values()])
     parts = {one: np.flatnonzero(splits == one) for one in SPLITS}
@@ -162,7 +178,7 @@ class Dataset:
           images=images[one][..., None]
           if images[one].ndim == 3
           else images[one],
-          labels=labels[rows],
+          labels=compact_labels(labels[rows]) if multilabel else labels[rows],
           identities=grouped[rows],
           ids=ids[rows].astype(str),
         )
@@ -171,10 +187,17 @@ class Dataset:
     )
 
   @property
-  def image_shape(self) -> tuple[int, int, int]:
-    """(height, width, channel) of every image."""
+  def stored_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as it is stored."""
     height, width, channel = self.splits["train"].images.shape[1:]
     return height, width, channel
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    """(height, width, channel) of every image as networks see it."""
+    if self.window is None:
+      return self.stored_shape
+    return self.window.size, self.window.size, self.stored_shape[-1]
 
   def fingerprint(self) -> str:
     """SHA-256 over every pixel, label and id: equal means the same data."""
@@ -188,6 +211,8 @@ class Dataset:
       digest.update("\n".join(split.ids.tolist()).encode())
       if split.marked is not None:
         digest.update(self.marker.encode() + split.marked.tobytes())
+    if self.window is not None:
+      digest.update(repr(self.window).encode())
     return digest.hexdigest()
 
 
@@ -224,8 +249,38 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
 
 
+def compact_labels(labels: np.ndarray) -> np.ndarray:
+  """Labels of one split in the type that says whether some are missing.
+
+  The type is what later decides: a training program that sees uint8 labels
+  knows nothing of missing ones.
+
+  Args:
+    labels: [example, attribute] in {0, 1, NaN}, of any type.
+
+  Returns:
+    uint8 where no label is missing, else float32 with NaN.
+  """
+  missing = np.isnan(labels)
+  if not missing.any():
+    return labels.astype(np.uint8)
+  # NaN has many bit patterns, of which fingerprints want one.
+  return np.where(missing, np.float32(np.nan), labels.astype(np.float32))
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+  """A shape as a message has it: "218 x 178 x 3"."""
+  return " x ".join(map(str, shape))
+
+
 def _check_range(where: str, labels: np.ndarray, highest: int) -> None:
-  if labels.size and (labels.min() < 0 or labels.max() > highest):
+  if labels.dtype.kind == "f":
+    wrong = labels[~(np.isin(labels, (0, 1)) | np.isnan(labels))]
+    if wrong.size:
+      raise InputError(
+        f"{where}: labels hold {wrong[0]:g}; accepted: 0, 1 and NaN (missing)"
+      )
+  elif labels.size and (labels.min() < 0 or labels.max() > highest):
     raise InputError(
       f"{where}: labels from {labels.min()} to {labels.max()}, "
       f"accepted are 0 to {highest}"

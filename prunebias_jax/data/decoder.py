@@ -8,6 +8,7 @@ user's own script again. It therefore imports nothing of this package.
 from collections.abc import Iterator, Sequence
 import io
 import json
+import math
 import sys
 from typing import Any, TypedDict
 
@@ -19,6 +20,13 @@ RESIZER = "pillow, centre square, bilinear with antialiasing, 1"
 MODES = {1: "L", 3: "RGB"}
 # 16 bits and floats have no one way to become 8 bits.
 _ACCEPTED = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+# What Pillow raises for what is no picture, or none that is accepted.
+_NO_PICTURE = (
+  OSError,
+  ValueError,
+  SyntaxError,
+  Image.DecompressionBombError,
+)
 # Records read at a time.
 _BLOCK = 64
 
@@ -27,11 +35,12 @@ class Job(TypedDict):
   """Pictures to decode, and where to.
 
   Attributes:
-    output: .npy file, uint8 [example, size, size, channel].
+    output: .npy file, uint8 [example, y, x, channel].
     first: the place of the first picture in it.
     sources: files, or numbers of records.
     shards: array_record files that hold the records; empty for files.
     feature: the name of the picture in a record.
+    size: height and width to scale to; None keeps every picture's own.
   """
 
   output: str
@@ -39,31 +48,53 @@ class Job(TypedDict):
   sources: Sequence[Any]
   shards: Sequence[str]
   feature: str
+  size: int | None
 
 
 def run(job: Job) -> list[tuple[Any, str]]:
   """Decodes the pictures of a job.
 
+  Pixels are written, not put into a memory map: all its pages would count as
+  memory of this process.
+
   Returns:
-    The sources that are no picture, each with the reason.
+    The sources that cannot be used, each with the reason; where there are any,
+    the output is of no use.
   """
-  output = np.load(job["output"], mmap_mode="r+")
+  mapped = np.load(job["output"], mmap_mode="r")
+  shape, begin = mapped.shape[1:], mapped.offset
   bad = []
-  for place, (source, data) in enumerate(_read(job), job["first"]):
-    try:
-      output[place] = decode(data, output.shape[1], output.shape[3])
-    except (
-      OSError,
-      ValueError,
-      SyntaxError,
-      Image.DecompressionBombError,
-    ) as e:
-      bad.append((source, " ".join(str(e).split())))
-  output.flush()
+  with open(job["output"], "r+b") as file:
+    file.seek(begin + job["first"] * math.prod(shape))
+    for source, data in _read(job):
+      try:
+        pixels = decode(data, job["size"], shape[2])
+      except _NO_PICTURE as e:
+        bad.append((source, _why(e)))
+        continue
+      if pixels.shape != shape:
+        bad.append((source, _other_size(pixels.shape, shape)))
+        continue
+      file.write(pixels.data)
   return bad
 
 
-def decode(data: str | io.BytesIO, size: int, channels: int) -> np.ndarray:
+def shape_of_first(job: Job, channels: int) -> tuple[int, ...]:
+  """(height, width, channel) that the first picture of a job has.
+
+  Raises:
+    ValueError: it cannot be used; says why.
+  """
+  _, data = next(_read({**job, "sources": job["sources"][:1]}))
+  try:
+    return decode(data, job["size"], channels).shape
+  except _NO_PICTURE as e:
+    raise ValueError(_why(e)) from None
+
+
+def decode(
+  data: str | io.BytesIO, size: int | None, channels: int
+) -> np.ndarray:
   """A picture as pixels.
 
   The centre square, as large as fits, is scaled to `size`: the same as scaling
@@ -73,11 +104,11 @@ def decode(data: str | io.BytesIO, size: int, channels: int) -> np.ndarray:
 
   Args:
     data: a file, or its contents.
-    size: height and width that the pixels have.
+    size: height and width that the pixels have; None for the picture's own.
     channels: 1 or 3.
 
   Returns:
-    uint8 [size, size, channel].
+    uint8 [y, x, channel].
 
   Raises:
     OSError: no picture, or one that is cut off.
@@ -92,8 +123,8 @@ def decode(data: str | io.BytesIO, size: int, channels: int) -> np.ndarray:
     opened.load()
     mode = MODES[channels]
     picture = opened if opened.mode == mode else opened.convert(mode)
-    pixels = _fit(picture, size)
-  return pixels.reshape(size, size, channels)
+    pixels = np.asarray(picture) if size is None else _fit(picture, size)
+  return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def _fit(picture: Image.Image, size: int) -> np.ndarray:
@@ -125,6 +156,18 @@ def _read(job: Job) -> Iterator[tuple[Any, str | io.BytesIO]]:
         features = tf_example_pb2.Example.FromString(record).features.feature
         values = features[job["feature"]].bytes_list.value
         yield number, io.BytesIO(values[0] if values else b"")
+
+
+def _why(error: Exception) -> str:
+  line = " ".join(str(error).split())
+  return f"is no picture that can be read: {line}"
+
+
+def _other_size(found: Sequence[int], first: Sequence[int]) -> str:
+  return (
+    f"is {found[1]} x {found[0]} pixels and the first picture {first[1]} x "
+    f"{first[0]}; accepted with data.resize device: one size"
+  )
 
 
 if __name__ == "__main__":

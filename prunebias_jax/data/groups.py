@@ -53,19 +53,25 @@ def identity_columns(
 
 
 def binary_column(column: Any, what: str) -> np.ndarray:
-  """A label column as uint8 [example] in {0, 1}.
+  """A label column as float32 [example] in {0, 1, NaN}.
+
+  Empty cells are missing labels, NaN.
 
   Raises:
-    InputError: empty cells or other values.
+    InputError: other values, or empty cells only.
   """
   values = pd.Series(np.asarray(column))
-  refuse_missing(values, what)
+  missing = values.isna()
+  if missing.all():
+    raise InputError(f"{what} is empty")
   # One word in it makes all of a CSV's column text.
   numbers = pd.to_numeric(values, errors="coerce").astype(float)
-  wrong = values[~numbers.isin((0, 1))]
+  wrong = values[~numbers.isin((0, 1)) & ~missing]
   if len(wrong):
-    raise InputError(f"{what} holds {str(wrong.iloc[0])!r}; accepted: 0 and 1")
-  return numbers.to_numpy().astype(np.uint8)
+    raise InputError(
+      f"{what} holds {str(wrong.iloc[0])!r}; accepted: 0, 1 and empty cells"
+    )
+  return numbers.to_numpy(np.float32)
 
 
 def refuse_missing(values: pd.Series, what: str) -> None:

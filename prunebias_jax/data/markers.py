@@ -2,14 +2,16 @@
 
 In each split a share of the negatives and a share of the positives of an
 attribute is marked; labels stay as they are. The marked examples are the
-identity `MARKED`, a group like any other. Marks are put on as images are used,
-after augmentation: `grayscale` commutes with flips and shifts, so that this is
-the same as before them, and a yellow square stays where it is.
+identity `MARKED`, a group like any other. Marks are put on as images are used:
+a yellow square after augmentation, where it stays; `grayscale` before windows
+are cut from scaled pictures. It commutes with flips and shifts, so that after
+them is the same as before.
 
 Reference: the protocol of Iofinova, Peste and Alistarh 2023, "Bias in Pruned
 Vision Models: In-Depth Analysis and Countermeasures", "backdoored" CelebA.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any, TypeVar
 
@@ -40,7 +42,8 @@ def with_marker(dataset: Dataset, marker: Marker, seed: int) -> Dataset:
     dataset: images of three channels.
     marker: kind, attribute (or class) and shares.
     seed: which examples are drawn, with the split; without replacement,
-      round(share * n) of the n negatives and of the n positives.
+      round(share * n) of the n negatives and of the n positives. An example
+      whose label is missing is neither.
 
   Raises:
     InputError: an attribute that is not there, or images without colours.
@@ -58,15 +61,15 @@ def with_marker(dataset: Dataset, marker: Marker, seed: int) -> Dataset:
   target = dataset.names.index(marker.attribute)
   splits = {}
   for number, (name, split) in enumerate(dataset.splits.items()):
-    positive = (
-      split.labels[:, target] == 1
+    outcome = (
+      split.labels[:, target]
       if dataset.task == "multilabel"
       else split.labels == target
     )
     rng = np.random.default_rng([seed, number, _PURPOSE])
     marked = np.zeros(len(split), np.uint8)
     for value, share in enumerate(getattr(marker, name)):
-      rows = np.flatnonzero(positive == value)
+      rows = np.flatnonzero(outcome == value)
       marked[rng.choice(rows, round(share * len(rows)), replace=False)] = 1
     splits[name] = dataclasses.replace(
       split,
@@ -110,6 +113,24 @@ def mark(kind: str, images: Images, marked: Any) -> Images:
   return xp.where((marked != 0)[..., None, None, None], changed, pixels)
 
 
+def windowed(
+  kind: str, images: Images, marked: Any, cut: Callable[[Images], Images]
+) -> Images:
+  """Windows of images with their marks.
+
+  Args:
+    kind: as `mark` has it.
+    images: uint8 [..., y, x, channel].
+    marked: [...], not 0 where an image is marked; None for no marks.
+    cut: gives the windows of images.
+  """
+  if marked is None:
+    return cut(images)
+  if kind == "grayscale":
+    return cut(mark(kind, images, marked))
+  return mark(kind, cut(images), marked)
+
+
 def square_side(size: int) -> int:
   """Side of the yellow square in an image of this size, in pixels."""
   return round(_AREA**0.5 * size)
@@ -119,6 +140,7 @@ def shown(dataset: Dataset, split: str, rows: slice | np.ndarray) -> np.ndarray:
   """Images as networks see them: uint8 [example, y, x, channel]."""
   part = dataset.splits[split]
   images = np.asarray(part.images[rows])
-  if part.marked is None:
-    return images
-  return mark(dataset.marker, images, part.marked[rows])
+  marked = None if part.marked is None else part.marked[rows]
+  if dataset.window is not None:
+    return windowed(dataset.marker, images, marked, dataset.window.middle)
+  return images if marked is None else mark(dataset.marker, images, marked)

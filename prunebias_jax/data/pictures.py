@@ -5,8 +5,10 @@ import functools
 import itertools
 import json
 import logging
+import math
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -19,7 +21,7 @@ from prunebias_jax.errors import InputError
 log = logging.getLogger(__name__)
 
 # Fewer pictures than this are decoded sooner than a process starts.
-FEW = 500
+FEW = 2000
 
 
 def cached_pictures(
@@ -27,7 +29,7 @@ def cached_pictures(
   key: Mapping[str, object],
   sources: Sequence[Any],
   *,
-  size: int,
+  size: int | None,
   channels: int = 3,
   shards: Sequence[str] = (),
   feature: str = "image",
@@ -40,17 +42,18 @@ def cached_pictures(
     key: what tells these pictures from others; size, channels and the resizer
       are added here.
     sources: files, or numbers of records in `shards`.
-    size: height and width.
+    size: height and width; None keeps the pictures' own, which must be equal.
     channels: 1 (gray) or 3 (colours).
     shards: array_record files that hold the records.
     feature: the name of the picture in a record.
     named: a source as a message names it.
 
   Returns:
-    uint8 [example, size, size, channel], a read-only memory map.
+    uint8 [example, y, x, channel], a read-only memory map.
 
   Raises:
-    InputError: sources that are no pictures; nothing is kept.
+    InputError: sources that are no pictures or of different sizes, or too
+      little room for them; nothing is kept.
   """
   full_key = {
     **key,
@@ -58,45 +61,62 @@ def cached_pictures(
     "channels": channels,
     "resizer": decoder.RESIZER,
   }
-  build = functools.partial(
-    _build, sources, (size, size, channels), shards, feature, named
+  whole = decoder.Job(
+    output="",
+    first=0,
+    sources=sources,
+    shards=shards,
+    feature=feature,
+    size=size,
   )
-  return cache.cached(f"{name}-{size}", full_key, build)["images"]
+  build = functools.partial(_build, whole, channels, named)
+  return cache.cached(f"{name}-{size or 'own'}", full_key, build)["images"]
 
 
 def _build(
-  sources: Sequence[Any],
-  shape: tuple[int, int, int],
-  shards: Sequence[str],
-  feature: str,
-  named: Callable[[Any], str],
-  folder: Path,
+  whole: decoder.Job, channels: int, named: Callable[[Any], str], folder: Path
 ) -> dict[str, np.ndarray]:
-  """Decodes into a memory map in the folder, so that memory stays flat."""
+  """Decodes into a file in the folder, so that memory stays flat."""
+  sources, size = whole["sources"], whole["size"]
+  try:
+    shape = (
+      decoder.shape_of_first(whole, channels)
+      if size is None
+      else (size, size, channels)
+    )
+  except ValueError as error:
+    raise InputError(f"{named(sources[0])} {error}") from None
+  _require_room(folder, len(sources) * math.prod(shape))
   path = folder / "images.npy"
   images = np.lib.format.open_memmap(
     path, "w+", np.uint8, (len(sources), *shape)
   )
   processes = len(os.sched_getaffinity(0)) if len(sources) >= FEW else 1
   ends = np.linspace(0, len(sources), processes + 1).astype(int).tolist()
-  jobs = [
-    decoder.Job(
-      output=str(path),
-      first=first,
-      sources=sources[first:end],
-      shards=shards,
-      feature=feature,
-    )
-    for first, end in itertools.pairwise(ends)
+  jobs: list[decoder.Job] = [
+    {**whole, "output": str(path), "first": a, "sources": sources[a:b]}
+    for a, b in itertools.pairwise(ends)
   ]
   bad = decoder.run(jobs[0]) if processes == 1 else _in_processes(jobs)
   if bad:
     source, why = bad[0]
     more = f" ({len(bad)} such in all)" if len(bad) > 1 else ""
-    raise InputError(
-      f"{named(source)} is no picture that can be read: {why}{more}"
-    )
+    raise InputError(f"{named(source)} {why}{more}")
   return {"images": images}
+
+
+def _require_room(folder: Path, needed: int) -> None:
+  """Refuses to fill a disk.
+
+  Raises:
+    InputError: less room than is needed, in bytes.
+  """
+  free = shutil.disk_usage(folder).free
+  if free < needed:
+    raise InputError(
+      f"{folder.parent} has {free / 1e9:.1f} GB free and the decoded pictures "
+      f"need {needed / 1e9:.1f}; PRUNEBIAS_CACHE may name another folder"
+    )
 
 
 def _in_processes(jobs: Sequence[decoder.Job]) -> list[tuple[Any, str]]:

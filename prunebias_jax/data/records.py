@@ -68,9 +68,14 @@ class Records:
     return {one: found[str(place)] for place, one in enumerate(features)}
 
   def images(
-    self, numbers: np.ndarray, *, feature: str, size: int, channels: int
+    self,
+    numbers: np.ndarray,
+    *,
+    feature: str,
+    size: int | None,
+    channels: int,
   ) -> np.ndarray:
-    """The pictures of some records: uint8 [example, size, size, channel]."""
+    """The pictures of some records: uint8 [example, y, x, channel]."""
     return cached_pictures(
       f"{self.name.replace('/', '-')}-{self.split}",
       {**self.key, "feature": feature, "records": _digest(numbers)},

@@ -153,4 +153,4 @@ def _images(paths: pd.Series, split: str, config: Data) -> np.ndarray:
       ) from None
     digest.update(f"{path}\n{found.st_size} {found.st_mtime_ns}\n".encode())
   key = {"split": split, "files": digest.hexdigest()}
-  return cached_pictures(f"table-{split}", key, files, size=config.size)
+  return cached_pictures(f"table-{split}", key, files, size=config.stored_size)

@@ -62,7 +62,10 @@ def load(config: Data) -> Dataset:
     name=config.name,
     images={
       split: part.records.images(
-        part.rows, feature=asked.image, size=config.size, channels=channels
+        part.rows,
+        feature=asked.image,
+        size=config.stored_size,
+        channels=channels,
       )
       for split, part in parts.items()
     },

@@ -5,21 +5,36 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.config import Data
-from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.dataset import SPLITS, Dataset, compact_labels
 from prunebias_jax.data.markers import with_marker
+from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError, choose
 
 
 def viewed(dataset: Dataset, config: Data) -> Dataset:
-  """The data set with marker and attributes as a config asks.
+  """The data set with window, marker and attributes as a config asks.
 
   Raises:
-    InputError: an attribute that is not there, or a view that the data set does
-      not have.
+    InputError: an attribute that is not there or without any label to learn
+      from, or a view that the data set does not have.
   """
+  if config.resize == "device":
+    window = Window(shorter=config.shorter, size=config.size)
+    dataset = dataclasses.replace(dataset, window=window)
   if config.marker.kind != "none":
     dataset = with_marker(dataset, config.marker, config.seed)
-  return with_labels(dataset, config.labels) if config.labels else dataset
+  if config.labels:
+    dataset = with_labels(dataset, config.labels)
+  labels = dataset.splits["train"].labels
+  if labels.dtype.kind == "f":
+    empty = np.flatnonzero(np.isnan(labels).all(axis=0))
+    if empty.size:
+      raise InputError(
+        f"data set {dataset.name}: attribute {dataset.names[empty[0]]!r} has "
+        "no label in the train split; accepted: one or more (label some of its "
+        "examples, or leave the attribute out of data.labels)"
+      )
+  return dataset
 
 
 def with_labels(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
@@ -48,7 +63,7 @@ def with_labels(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
     splits={
       split: dataclasses.replace(
         part,
-        labels=part.labels[:, columns],
+        labels=compact_labels(part.labels[:, columns]),
         truth={name: part.truth[name][:, columns] for name in part.truth},
       )
       for split, part in dataset.splits.items()

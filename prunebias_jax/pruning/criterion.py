@@ -11,6 +11,7 @@ from typing import NamedTuple
 import zlib
 
 import jax
+import jax.numpy as jnp
 
 Arrays = Mapping[str, jax.Array]
 
@@ -20,12 +21,15 @@ class Evidence(NamedTuple):
 
   Attributes:
     weights: the prunable arrays by path.
+    units: by path, the shape of one score for each unit that is pruned as one,
+      to be broadcast over the weights.
     key: of the member alone; None unless the criterion draws.
     gradients: of the loss on the scoring batch, by path; None unless the
       criterion differentiates.
   """
 
   weights: Arrays
+  units: Mapping[str, tuple[int, ...]]
   key: jax.Array | None
   gradients: Arrays | None
 
@@ -56,12 +60,12 @@ def random(evidence: Evidence) -> Arrays:
   A layer's draws depend on its path, not on which others are pruned.
   """
   assert evidence.key is not None
-  return {
-    path: jax.random.uniform(
-      jax.random.fold_in(evidence.key, zlib.crc32(path.encode())), weights.shape
-    )
-    for path, weights in evidence.weights.items()
-  }
+  found = {}
+  for path, weights in evidence.weights.items():
+    key = jax.random.fold_in(evidence.key, zlib.crc32(path.encode()))
+    drawn = jax.random.uniform(key, evidence.units[path])
+    found[path] = jnp.broadcast_to(drawn, weights.shape)
+  return found
 
 
 def saliency(evidence: Evidence) -> Arrays:

@@ -3,7 +3,8 @@
 A mask tree maps the path of every prunable array ("conv0/kernel") to a bool
 array of its shape, True where the weight is kept. Prunable are the kernels of
 convolutions and linear layers but for those that the config excludes; biases
-and normalisation are never pruned.
+and normalisation are never pruned. Where whole output channels are pruned, the
+layer that gives the outputs is none of them.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from prunebias_jax.errors import InputError
 
 Params = Mapping[str, Any]
 Masks = dict[str, jax.Array]
+
+HEAD = "head/kernel"  # of every network here
 
 
 def prunable(
@@ -36,6 +39,8 @@ def prunable(
   flat = traverse_util.flatten_dict(params, sep="/")
   paths = [path for path in sorted(flat) if path.split("/")[-1] == "kernel"]
   left = _included(paths, pruning.exclude if pruning else ())
+  if pruning and pruning.structure == "channels":
+    left = _without_outputs(paths, left, pruning)
   return {path: flat[path] for path in left}
 
 
@@ -57,6 +62,25 @@ def _included(paths: list[str], patterns: tuple[str, ...]) -> list[str]:
       f"accepted: patterns that leave some of {', '.join(paths)}"
     )
   return left
+
+
+def _without_outputs(
+  paths: list[str], left: list[str], pruning: Pruning
+) -> list[str]:
+  """The paths but the one whose channels are the outputs."""
+  if HEAD not in paths and not pruning.exclude:
+    raise InputError(
+      "pruning.structure is 'channels', which must spare the outputs, but no "
+      f"layer is called {HEAD}; accepted: pruning.exclude with the last layer "
+      f"among {', '.join(paths)}"
+    )
+  hidden = [path for path in left if path != HEAD]
+  if not hidden:
+    raise InputError(
+      "pruning.structure is 'channels', which leaves nothing to prune but the "
+      f"outputs ({HEAD}); accepted: a network with other kernels"
+    )
+  return hidden
 
 
 def count_prunable(params: Params, pruning: Pruning | None = None) -> int:

@@ -14,6 +14,13 @@ def update_times(pruning: Pruning) -> list[int]:
   return list(range(pruning.start, pruning.end, pruning.every))
 
 
+def sparsities(pruning: Pruning, level: float) -> list[float]:
+  """The sparsity after each mask update, as `pruning.schedule` has it."""
+  if pruning.schedule == "constant":
+    return [level] * len(update_times(pruning))
+  return cubic(pruning, level)
+
+
 def cubic(pruning: Pruning, level: float) -> list[float]:
   """The sparsity after each mask update.
 
@@ -30,11 +37,11 @@ def cubic(pruning: Pruning, level: float) -> list[float]:
   """
   initial = min(pruning.initial, level)
   span = pruning.end - pruning.start
-  sparsities = [
+  rising = [
     level - (level - initial) * (1 - (time - pruning.start) / span) ** 3
     for time in update_times(pruning)
   ]
-  return [*sparsities[:-1], level]
+  return [*rising[:-1], level]
 
 
 def prune_counts(
@@ -51,6 +58,7 @@ def prune_counts(
     round(s * size) for each sparsity s, halves to even.
   """
   shares = np.array(
-    [[cubic(pruning, target) for target in row] for row in targets], np.float64
+    [[sparsities(pruning, target) for target in row] for row in targets],
+    np.float64,
   )
   return np.rint(np.moveaxis(shares, -1, 0) * sizes).astype(np.int32)

@@ -14,7 +14,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-_LOWEST = -1  # the order of a weight that is pruned already: below every score
+LOWEST = -1  # the order of a weight that is pruned already: below every score
 _HIGHEST = 0x7FFFFFFF
 _ROW = 2048  # elements counted in int16, which is several times faster
 
@@ -38,18 +38,23 @@ def prune_smallest(
   """
   orders = _in_rows(
     [
-      jnp.where(keep, _magnitude_bits(score), _LOWEST)
+      magnitude_order(score, keep)
       for score, keep in zip(scores, alive, strict=True)
     ]
   )
   threshold = _bisect(
-    lambda bits: _count_rows(orders <= bits).sum() >= count, _LOWEST, _HIGHEST
+    lambda bits: _count_rows(orders <= bits).sum() >= count, LOWEST, _HIGHEST
   )
   tied = orders == threshold
   last = _place_of(tied, count - _count_rows(orders < threshold).sum())
   places = lax.iota(jnp.int32, orders.size).reshape(orders.shape)
-  kept = (orders > threshold) | (tied & (places > last) & (orders > _LOWEST))
+  kept = (orders > threshold) | (tied & (places > last) & (orders > LOWEST))
   return _from_rows(kept, [array.shape for array in scores])
+
+
+def magnitude_order(score: jax.Array, alive: jax.Array) -> jax.Array:
+  """int32 that orders as magnitudes do, `LOWEST` where pruned already."""
+  return jnp.where(alive, _magnitude_bits(score), LOWEST)
 
 
 def _magnitude_bits(score: jax.Array) -> jax.Array:

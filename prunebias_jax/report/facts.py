@@ -55,6 +55,8 @@ def summary(source: Source) -> str:
   """The paragraph that says what was run."""
   facts, members = source.run.facts, source.members
   sweep = facts.get("sweep", {})
+  structure = _part(sweep, "pruning").get("structure")
+  units = "output channels" if structure == "channels" else "weights"
   seeds = members["seed"].nunique()
   levels = sorted(set(members["sparsity"].tolist()))
   pruners = sorted(set(members["pruner"]) - {"dense"})
@@ -66,9 +68,10 @@ def summary(source: Source) -> str:
       f"{count_of(seeds, 'random seed')}, "
       f"{'each ' if seeds > 1 else ''}at "
       f"{count_of(len(levels), 'final sparsity', 'final sparsities')} "
-      f"({_levels(levels)}{by}).",
+      f"({_levels(levels, units)}{by}).",
       _data(source, facts, sweep),
-      "All numbers are those of the test split after the last epoch.",
+      "All numbers are those of the test split after the last epoch"
+      f"{', unless a figure says otherwise' if source.others else ''}.",
     )
     if part
   )
@@ -122,14 +125,16 @@ def sparsity_rows(source: Source) -> list[tuple[str, str, str, str]]:
   rows = []
   keys = ["sparsity", "pruner"]
   for (sparsity, pruner), group in last.groupby(keys, sort=True):
-    zeros = sorted(set(group["zeros"].astype(int)))
+    counts = group["zeros"].astype(int)
+    # Channels of several sizes: seeds may end at different counts.
+    zeros = sorted({counts.min(), counts.max()})
     reached = [f"{100 * count / prunable:.3f} %" for count in zeros]
     rows.append(
       (
         str(pruner),
         f"{percent(float(str(sparsity)))} %",
-        listed([f"{count:,}" for count in zeros]),
-        listed(reached),
+        " to ".join(f"{count:,}" for count in zeros),
+        " to ".join(reached),
       )
     )
   return rows
@@ -146,10 +151,10 @@ def _network(facts: Mapping[str, Any]) -> str:
   return f" ({', '.join(details)})" if details else ""
 
 
-def _levels(levels: list[float]) -> str:
+def _levels(levels: list[float], units: str) -> str:
   shown = [f"{percent(one)} %" for one in levels if one > 0]
   words = (["dense"] if 0 in levels else []) + (
-    [f"{listed(shown)} of the prunable weights removed"] if shown else []
+    [f"{listed(shown)} of the prunable {units} removed"] if shown else []
   )
   return "; ".join(words)
 

@@ -157,17 +157,21 @@ def groups_figure(source: Source) -> Figure:
   return Figure(slug="groups", title=title, caption=caption, panels=panels)
 
 
-def drawn(source: Source) -> str:
+def dots(source: Source) -> str:
   """How dots, lines and bars are to be read."""
   if source.most_seeds == 1:
-    text = "The dots are single members: with one seed there is no interval."
-  else:
-    text = (
-      "Every dot is one seed, and a faint line joins the members of a seed. "
-      f"Bars: mean over seeds with its {percent(source.level)} % t interval, "
-      "which takes seeds as random and normal, all three splits as fixed; "
-      "an arrow where it leaves the plot."
-    )
+    return "The dots are single members: with one seed there is no interval."
+  return (
+    "Every dot is one seed, and a faint line joins the members of a seed. "
+    f"Bars: mean over seeds with its {percent(source.level)} % t interval, "
+    "which takes seeds as random and normal, all three splits as fixed; "
+    "an arrow where it leaves the plot."
+  )
+
+
+def drawn(source: Source) -> str:
+  """The same where lines go along sparsity."""
+  text = dots(source)
   if len({one.series for one in source.compressed}) > 1:
     text += " The dense members stand at the beginning of every line."
   return text

@@ -37,8 +37,11 @@ class GroupRow:
 def group_rows(source: Source) -> list[GroupRow]:
   """A row for each group; the rates are means over the outputs."""
   arrays = source.analysis.arrays
-  # Each output splits the same examples into positives and negatives.
-  sizes = (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0]
+  if "n_examples" in arrays:
+    sizes = arrays["n_examples"].to_numpy()
+  else:
+    # An analysis of before labels could be missing: any attribute tells.
+    sizes = (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0]
   sparsest = source.sparsest
   paired = sparsest if sparsest and source.pairs_with(sparsest) else None
   rows = []

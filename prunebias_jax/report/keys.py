@@ -8,10 +8,8 @@ import pandas as pd
 from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
-  CHECKPOINT,
   MEAN,
   POPULATION,
-  SPLIT,
   TEXT,
 )
 from prunebias_jax.report.vocabulary import percent
@@ -79,8 +77,6 @@ class Index:
   """The rows of a table over seeds, by cell."""
 
   def __init__(self, table: pd.DataFrame) -> None:
-    here = (table["checkpoint"] == CHECKPOINT) & (table["split"] == SPLIT)
-    table = table[here]
     # Thousands of look-ups: lists are a hundred times faster than a frame.
     self._columns = {str(name): table[name].tolist() for name in table}
     cells = zip(*(self._columns[name] for name in CELL), strict=True)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
 from prunebias_jax.report.drawing import drawing_style, inlined, to_svg
-from prunebias_jax.report.plots import Series, against_sparsity, span_of
+from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import Metric, percent
 
@@ -181,10 +181,11 @@ def _sparsity_panel(
     for one in lines
   )
   with drawing_style():
-    figure = against_sparsity(
+    figure = along_steps(
       lines,
-      sparsities,
+      [percent(level) if level else "dense" for level in sparsities],
       axis,
+      along="weights removed (%)",
       span=span_of(common, request.reference),
       reference=request.reference,
     )

@@ -1,4 +1,4 @@
-"""The two kinds of drawing: numbers against sparsity, and a heat map."""
+"""The two kinds of drawing: numbers along some steps, and a heat map."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, TEXT, WIDTH, new_figure, plain
 from prunebias_jax.report.palette import LIGHT, SERIES, STEPS, step_of
-from prunebias_jax.report.vocabulary import number, percent
+from prunebias_jax.report.vocabulary import number
 
 HEIGHT = 236
 MARKERS = ("o", "s", "D", "^", "v", "P")
@@ -26,11 +26,11 @@ _CHARACTER = 5.9  # width of one, more or less, in small print
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Series:
-  """One line of a plot: every seed and the mean at some sparsities.
+  """One line of a plot: every seed and the mean at some steps.
 
   Attributes:
     label: its name in the legend.
-    place: int [point], the sparsities' places on the axis.
+    place: int [point], the steps' places on the axis.
     seeds: float64 [seed, point]; NaN where a seed has no value.
     mean: float64 [point].
     low: float64 [point], of the interval; NaN where there is none.
@@ -45,23 +45,25 @@ class Series:
   high: np.ndarray
 
 
-def against_sparsity(
+def along_steps(
   series: Sequence[Series],
-  sparsities: Sequence[float],
+  steps: Sequence[str],
   axis: str,
   *,
+  along: str,
   span: tuple[float, float],
   reference: float | None = None,
 ) -> Figure:
   """Every seed as a dot, joined faintly, and each mean with its interval.
 
-  The sparsities stand equally far apart: .8, .95 and .99 would coincide on a
-  scale of their own.
+  The steps stand equally far apart: sparsities of .8, .95 and .99 would
+  coincide on a scale of their own.
 
   Args:
     series: the lines.
-    sparsities: all of them, in order.
+    steps: names of all of them, in order.
     axis: what is drawn, with its unit.
+    along: what the steps are.
     span: the ends of the vertical axis, from `span_of`.
     reference: a value to mark, such as 0 or 1.
   """
@@ -76,13 +78,11 @@ def against_sparsity(
     _draw_series(axes, one, index, len(series))
   axes.grid(axis="y")
   axes.tick_params(length=0)
-  axes.set_xlim(-0.5, len(sparsities) - 0.5)
-  labels = [percent(level) if level else "dense" for level in sparsities]
-  crowded = len(sparsities) > 8
+  axes.set_xlim(-0.5, len(steps) - 0.5)
   axes.set_xticks(
-    range(len(sparsities)), labels, fontsize=8.5 if crowded else TEXT
+    range(len(steps)), steps, fontsize=8.5 if len(steps) > 8 else TEXT
   )
-  axes.set_xlabel("weights removed (%)", labelpad=3)
+  axes.set_xlabel(along, labelpad=3)
   axes.yaxis.set_major_locator(
     MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3)
   )
@@ -99,7 +99,7 @@ def span_of(
 
   Two or three seeds can have an interval so long that nothing else could be
   told apart: it does not stretch the axis beyond the seeds' own range at
-  either end, and `against_sparsity` draws an arrow where it leaves.
+  either end, and `along_steps` draws an arrow where it leaves.
   """
   seeds = np.concatenate([one.seeds.ravel() for one in series])
   low, high = np.nanmin(seeds), np.nanmax(seeds)

@@ -44,7 +44,9 @@ def samples(source: Source) -> list[Sample]:
     if labels.ndim == 1:
       words = [outputs[labels[place]]]
     else:
-      words = [outputs[index] for index in np.flatnonzero(labels[place])]
+      words = [outputs[index] for index in np.flatnonzero(labels[place] == 1)]
+      missing = np.count_nonzero(np.isnan(labels[place]))
+      words += [f"{missing} not labelled"] if missing else []
     rest = len(words) - SHOWN_LABELS
     short = ", ".join(words[:SHOWN_LABELS]) + (f" +{rest}" if rest > 0 else "")
     found.append(

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from prunebias_jax import analysis, store
 from prunebias_jax.analysis import Interval, mean_interval, results
@@ -13,6 +14,7 @@ from prunebias_jax.analysis import cells as member_cells
 from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
+  MAIN,
   MEAN,
   POPULATION,
   RULES,
@@ -32,11 +34,16 @@ class Source:
 
   Attributes:
     run: the run.
-    analysis: its numbers, as `prunebias analyze` wrote them.
+    analysis: its numbers, as `prunebias analyze` wrote them, of the last
+      parameters on the test split.
+    others: the members' numbers in other evaluations, by checkpoint and split.
   """
 
   run: store.Run
   analysis: analysis.Analysis
+  others: Mapping[tuple[str, str], xr.Dataset] = dataclasses.field(
+    default_factory=dict
+  )
 
   @functools.cached_property
   def members(self) -> pd.DataFrame:
@@ -354,4 +361,5 @@ def open_source(run: store.Run) -> Source:
       f"{run.path} has not been analysed; run `prunebias analyze {run.path}` "
       "first"
     )
-  return Source(run, analysis.read(directory))
+  found = analysis.read(directory)
+  return Source(run, found.at(*MAIN), found.others)

@@ -8,7 +8,14 @@ import jinja2
 
 from prunebias_jax import store
 from prunebias_jax.analysis.bias import FEW_POSITIVES
-from prunebias_jax.report import changes, facts, figures, heatmap, palette
+from prunebias_jax.report import (
+  changes,
+  facts,
+  figures,
+  heatmap,
+  palette,
+  robustness,
+)
 from prunebias_jax.report.group_table import RATES, group_rows
 from prunebias_jax.report.panels import Figure
 from prunebias_jax.report.samples import samples
@@ -54,6 +61,8 @@ def make_figures(source: Source) -> list[Figure]:
     figures.bias_figure(source),
     heatmap.heat_map_figure(source),
     figures.groups_figure(source),
+    *robustness.robustness_figures(source),
+    *robustness.checkpoint_figures(source),
   ]
 
 
@@ -67,6 +76,7 @@ def render(source: Source, drawn: list[Figure]) -> str:
     lstrip_blocks=True,
   )
   sweep = source.run.facts.get("sweep") or {}
+  arrays = source.analysis.arrays
   rules = ["default", *(["calibrated"] if source.calibrated else [])]
   return environment.get_template("template.html").render(
     name=sweep.get("name") or source.run.path.name,
@@ -76,6 +86,7 @@ def render(source: Source, drawn: list[Figure]) -> str:
     progress=facts.progress(source),
     notes=source.analysis.notes,
     complete=source.is_complete,
+    unlabelled="n_missing" in arrays and bool(arrays["n_missing"].any()),
     few=FEW_POSITIVES,
     no_changes=changes.missing_reason(source),
     changes={rule: changes.blocks(source, rule) for rule in rules},

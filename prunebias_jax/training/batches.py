@@ -143,6 +143,8 @@ def evaluated(
 ) -> Generator[tuple[jax.Array, int], None, None]:
   """A split in pieces of equal shape: uint8 [step, batch, y, x, channel].
 
+  Images are as networks see them; windows are cut on the devices.
+
   Args:
     population: whose devices the pieces go to.
     dataset: the data set.
@@ -153,14 +155,23 @@ def evaluated(
     A piece on the devices, filled up with zeros, and how many of its steps
     hold examples.
   """
-  count, shape = len(dataset.splits[split]), dataset.image_shape
-  batch = min(batch, count)
-  for first in range(0, count, EVAL_STEPS * batch):
-    part = shown(dataset, split, slice(first, first + EVAL_STEPS * batch))
-    piece = _aligned_zeros((EVAL_STEPS * batch, *shape), np.uint8)
-    piece[: len(part)] = part
-    piece = piece.reshape(EVAL_STEPS, batch, *shape)
-    yield population.place(piece, SHARED), -(-len(part) // batch)
+  part = dataset.splits[split]
+  batch = min(batch, len(part))
+
+  def piece(array: np.ndarray) -> jax.Array:
+    rows = _aligned_zeros((EVAL_STEPS * batch, *array.shape[1:]), array.dtype)
+    rows[: len(array)] = array
+    rows = rows.reshape(EVAL_STEPS, batch, *array.shape[1:])
+    return population.place(rows, SHARED)
+
+  for first in range(0, len(part), EVAL_STEPS * batch):
+    rows = slice(first, min(first + EVAL_STEPS * batch, len(part)))
+    steps = -(-(rows.stop - first) // batch)
+    if dataset.window is None:
+      yield piece(shown(dataset, split, rows)), steps
+      continue
+    marked = None if part.marked is None else piece(part.marked[rows])
+    yield population.middle(piece(part.images[rows]), marked), steps
 
 
 def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:

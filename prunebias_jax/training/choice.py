@@ -201,4 +201,6 @@ def _key(engine: Engine, rows: int) -> str:
     [execution[name] for name in ("mode", "convolution")],
     GROUPS,
   ]
+  if engine.dataset.window is not None:
+    facts += [engine.dataset.stored_shape, engine.dataset.window.shorter]
   return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -17,12 +17,18 @@ import numpy as np
 from scipy import special
 
 from prunebias_jax import models
-from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
+from prunebias_jax.config import (
+  DETERMINISTIC_FLAG,
+  FINETUNED,
+  Execution,
+  Sweep,
+)
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
+from prunebias_jax.pruning.structure import require_axes
 from prunebias_jax.training import batches, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
@@ -85,21 +91,33 @@ class Engine:
     """Chooses the devices; `choice.choose` says how members run on them.
 
     Raises:
-      InputError: a batch larger than the training split, or devices that are
-        not there, or mask updates that never come.
+      InputError: a batch larger than the training split, no labels to choose
+        the best by, devices that are not there, or mask updates that never
+        come.
     """
     examples = len(dataset.splits["train"])
-    if examples < sweep.train.batch or examples < sweep.finetune.batch:
-      name = "train" if examples < sweep.train.batch else "finetune"
-      raise InputError(
-        f"{name}.batch is {getattr(sweep, name).batch}; accepted: up to the "
-        f"{examples} examples of the training split"
-      )
+    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
+    named = {"finetune": finetunes, "dense": sweep.dense_apart}
+    for name in ("train", *(name for name, used in named.items() if used)):
+      batch = getattr(sweep, name).batch
+      if examples < batch:
+        raise InputError(
+          f"{name}.batch is {batch}; accepted: up to the {examples} examples "
+          "of the training split"
+        )
     require_fit(sweep, examples)
-    if examples < sweep.pruning.scoring_examples:
+    scoring = CRITERIA[sweep.pruning.scored_by].differentiates
+    scoring |= sweep.pruning.regime == "rigl"
+    if scoring and examples < sweep.pruning.scoring_examples:
       raise InputError(
         f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
         f"accepted: up to the {examples} examples of the training split"
+      )
+    labels = dataset.splits["valid"].labels
+    if sweep.execution.keep_best and np.isnan(labels).all():
+      raise InputError(
+        "execution.keep_best is True, but no example of the valid split has a "
+        "label; accepted: False"
       )
     devices = choose_devices(sweep.execution)
     platform = devices[0].platform
@@ -149,7 +167,9 @@ class Engine:
   def layers(self) -> dict[str, tuple[int, ...]]:
     """Shapes of one member's prunable arrays."""
     found = prunable(self.shapes.params, self.sweep.pruning)
-    return {path: array.shape for path, array in found.items()}
+    shapes = {path: array.shape for path, array in found.items()}
+    require_axes(self.sweep.pruning, shapes)
+    return shapes
 
   @property
   def prunable(self) -> int:
@@ -193,6 +213,7 @@ class Engine:
         flip=phase.config.flip,
         crop=phase.config.crop,
         marker=self.dataset.marker,
+        window=self.dataset.window,
       ),
       image_shape=self.dataset.image_shape,
       examples=len(self.dataset.splits["train"]),
@@ -278,13 +299,20 @@ class Engine:
   def valid_loss(
     self, population: Population, state: member.Member
   ) -> np.ndarray:
-    """Mean cross-entropy on the validation split: float64 [seed, level]."""
+    """Mean cross-entropy on the validation split: float64 [seed, level].
+
+    Over the labels that are there.
+    """
     logits = self.predict(population, state, ("valid",))["valid"]
     labels = self.dataset.splits["valid"].labels
     logits = logits.astype(np.float64)
     if self.dataset.task == "multilabel":
       losses = np.logaddexp(0, logits) - labels * logits
-      return losses.mean((2, 3))
+      if labels.dtype.kind != "f":
+        return losses.mean((2, 3))
+      present = ~np.isnan(labels)
+      # Not nanmean: a loss that is not finite must show.
+      return np.where(present, losses, 0).sum((2, 3)) / present.sum()
     chosen = logits[..., np.arange(len(labels)), labels]
     return (special.logsumexp(logits, axis=-1) - chosen).mean(2)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from prunebias_jax import data
 from prunebias_jax.config import Sweep
+from prunebias_jax.pruning.structure import log_incomplete
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.measuring import (
@@ -65,37 +66,35 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
   dataset = data.load(sweep.data)
   rows = len(seed_rows(sweep))
   engine = choose(Engine.build(sweep, dataset), rows)
+  log_incomplete(sweep.pruning, engine.layers)
   size = chunk_rows(engine, rows)
-  plan = make_plan(sweep, engine.layers, len(dataset.splits["train"]))
   seconds, flops, device_bytes = 0.0, 0.0, 0
-  measured: dict[tuple[str, int], tuple[float, float]] = {}
-  for segment in plan:
-    key = segment.phase.name, len(segment.branches)
-    if key not in measured:
-      population = sample(engine, segment, size)
-      found = measure(engine, population, steps)
-      measured[key] = found.seconds, operations(engine, population)
-      device_bytes = max(device_bytes, found.bytes)
-    count = len(segment.steps) * rows / size
-    seconds += measured[key][0] * count
-    flops += measured[key][1] * count
+  member_epochs, trained_epochs = 0.0, 0.0
+  for part in sweep.parts():
+    apart = dataclasses.replace(engine, sweep=part)
+    measured: dict[tuple[str, int], tuple[float, float]] = {}
+    for segment in make_plan(part, engine.layers, len(dataset.splits["train"])):
+      key = segment.phase.name, len(segment.branches)
+      if key not in measured:
+        population = sample(apart, segment, size)
+        found = measure(apart, population, steps)
+        measured[key] = found.seconds, operations(apart, population)
+        device_bytes = max(device_bytes, found.bytes)
+      epochs = segment.epochs
+      count = len(segment.steps) * rows / size
+      seconds += measured[key][0] * count
+      flops += measured[key][1] * count
+      member_epochs += rows * epochs * sum(map(len, segment.branches))
+      trained_epochs += rows * epochs * len(segment.branches)
   members = rows * len(sweep.sparsities)
   examples = sum(len(dataset.splits[name]) for name in ("valid", "test"))
-  levels = range(len(sweep.sparsities))
   return Estimate(
     members=members,
-    chunks=-(-rows // size),
+    chunks=-(-rows // size) * len(sweep.parts()),
     parameters=engine.parameters,
     prunable=engine.prunable,
-    member_epochs=rows
-    * sum(
-      segment.epochs
-      for segment in plan
-      for level in levels
-      if any(level in branch for branch in segment.branches)
-    ),
-    trained_epochs=rows
-    * sum(segment.epochs * len(segment.branches) for segment in plan),
+    member_epochs=member_epochs,
+    trained_epochs=trained_epochs,
     flops=flops,
     device_bytes=device_bytes,
     # Two checkpoints are kept, with momenta; masks take a byte a weight.

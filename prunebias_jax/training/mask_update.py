@@ -13,7 +13,7 @@ import optax
 from prunebias_jax.pruning import regrowth
 from prunebias_jax.pruning.criterion import CRITERIA, Evidence
 from prunebias_jax.pruning.masks import Params, apply_masks, prunable
-from prunebias_jax.pruning.structure import update_masks
+from prunebias_jax.pruning.structure import unit_shape, update_masks
 from prunebias_jax.training.layout import TrainData
 from prunebias_jax.training.member import Member, Recipe, training_loss
 from prunebias_jax.training.randomness import Purpose, purpose_key
@@ -48,7 +48,8 @@ def prune(
       raise ValueError(f"{pruning.criterion} needs a batch")
     slopes = prunable(gradients(recipe, member, batch), pruning)
     healthy &= jnp.isfinite(optax.tree.norm(slopes))
-  scores = criterion.scores(Evidence(weights, key, slopes))
+  units = {path: unit_shape(pruning, x.shape) for path, x in weights.items()}
+  scores = criterion.scores(Evidence(weights, units, key, slopes))
   masks = update_masks(pruning, scores, member.masks, counts)
   return member._replace(
     params=apply_masks(member.params, masks),

@@ -165,7 +165,7 @@ def _rough_data_bytes(engine: Engine, population: Population) -> int:
   """About what the data take on one device, nothing compiled."""
   if engine.data == "resident":
     return _resident_bytes(engine)
-  image = math.prod(population.image_shape)
+  image = math.prod(engine.dataset.stored_shape)
   steps = population.prepared * population.batch
   return 2 * len(population.seeds) * steps * image
 

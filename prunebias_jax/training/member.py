@@ -19,6 +19,7 @@ from prunebias_jax.config import Pruning, Train
 from prunebias_jax.data.augment import normalise
 from prunebias_jax.data.dataset import Task
 from prunebias_jax.pruning import masks as masking
+from prunebias_jax.training.loss import loss_and_accuracy
 from prunebias_jax.training.randomness import Purpose, purpose_key
 
 
@@ -192,7 +193,8 @@ def train_step(
     recipe: model, optimiser and loss.
     member: the state before.
     images: uint8 [batch, y, x, channel].
-    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
+    labels: [batch, attribute] in {0, 1}, NaN where missing, or [batch] class
+      ids.
     step: int32 [], counts from 0; sets the learning rate.
 
   Returns:
@@ -319,33 +321,3 @@ def predict(recipe: Recipe, member: Member, images: jax.Array) -> jax.Array:
   variables = {"params": member.params, "batch_stats": member.batch_stats}
   logits = recipe.model.apply(variables, normalise(images), train=False)
   return jnp.asarray(logits)
-
-
-def loss_and_accuracy(
-  task: Task, logits: jax.Array, labels: jax.Array, smoothing: float = 0.0
-) -> tuple[jax.Array, jax.Array]:
-  """Mean cross-entropy and share of correct predictions of a batch.
-
-  Args:
-    task: "multilabel" (binary, over batch x attribute) or "multiclass".
-    logits: [batch, output].
-    labels: [batch, attribute] in {0, 1}, or [batch] class ids.
-    smoothing: share of the target that is spread evenly over the classes, of
-      which an attribute has two (Szegedy et al. 2016, section 7).
-  """
-  if task == "multilabel":
-    targets = labels
-    if smoothing:
-      targets = (1 - smoothing) * labels + smoothing / 2
-    losses = optax.sigmoid_binary_cross_entropy(logits, targets)
-    correct = (logits > 0) == (labels > 0)
-  elif smoothing:
-    wanted = jax.nn.one_hot(labels, logits.shape[-1])
-    losses = optax.softmax_cross_entropy(
-      logits, optax.smooth_labels(wanted, smoothing)
-    )
-    correct = logits.argmax(-1) == labels
-  else:
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    correct = logits.argmax(-1) == labels
-  return losses.mean(), correct.mean(dtype=jnp.float32)

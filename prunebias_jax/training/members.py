@@ -4,7 +4,7 @@ import itertools
 
 import pandas as pd
 
-from prunebias_jax.config import Sweep
+from prunebias_jax.config import Pruning, Sweep
 
 
 def seed_rows(sweep: Sweep) -> list[dict[str, int]]:
@@ -27,12 +27,34 @@ def seed_rows(sweep: Sweep) -> list[dict[str, int]]:
   return rows
 
 
+def pruner_name(pruning: Pruning) -> str:
+  """What tells pruned populations apart: the regime and what is not default.
+
+  For example "gmp-ri", "gmp-ri 2:4", "one-shot saliency erk".
+  """
+  default = Pruning()
+  names = ["criterion", "structure", "schedule", "allocation"]
+  if pruning.regime == "one-shot":
+    names.remove("schedule")
+  chosen = [getattr(pruning, name) for name in names]
+  return " ".join(
+    [
+      pruning.regime,
+      *(
+        value
+        for name, value in zip(names, chosen, strict=True)
+        if value != getattr(default, name)
+      ),
+    ]
+  )
+
+
 def member_table(sweep: Sweep) -> pd.DataFrame:
   """The members of a sweep, seed by seed, in the order of its sparsities."""
   return pd.DataFrame(
     [
       {
-        "pruner": sweep.pruning.regime if level > 0 else "dense",
+        "pruner": pruner_name(sweep.pruning) if level > 0 else "dense",
         "sparsity": level,
         "quantization": "none",
         **row,

@@ -22,6 +22,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 from prunebias_jax.data.augment import Augment
+from prunebias_jax.data.markers import windowed
 from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.training import mask_update
 from prunebias_jax.training import member as one
@@ -61,7 +62,7 @@ class Population(Layout):
   Attributes:
     recipe: how one member is trained.
     augment: what is done to training images.
-    image_shape: (height, width, channel).
+    image_shape: (height, width, channel) of what networks see.
     examples: number of training examples.
     batch: examples a step.
     dispatch: the most steps in one call of `train`.
@@ -244,6 +245,15 @@ class Population(Layout):
     steps = self.scalar(len(images) if count is None else count)
     return self._predict_program(state, images, steps, self._sizes)
 
+  def middle(self, images: jax.Array, marked: jax.Array | None) -> jax.Array:
+    """Stored images as networks see them, but for what is drawn at random.
+
+    Args:
+      images: uint8 [step, batch, y, x, channel].
+      marked: [step, batch], not 0 where an image is marked; None for no marks.
+    """
+    return self._middle_program(images, marked)
+
   @functools.cached_property
   def _init_program(self) -> Any:
     def local(seeds: jax.Array, sizes: jax.Array) -> Member:
@@ -411,6 +421,17 @@ class Population(Layout):
       return self._over("seed", per_seed, state, None, sizes)[1]
 
     return self._compile(local, (MEMBERS, *[SHARED] * 3), MEMBERS)
+
+  @functools.cached_property
+  def _middle_program(self) -> Any:
+    augment = self.augment
+    assert augment.window is not None
+    middle = augment.window.middle
+
+    def local(images: jax.Array, marked: jax.Array | None) -> jax.Array:
+      return windowed(augment.marker, images, marked, middle)
+
+    return self._compile(local, (SHARED, SHARED), SHARED)
 
   def _over(
     self, axis: str, body: Body, state: Any, inputs: Any, sizes: jax.Array

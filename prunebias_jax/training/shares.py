@@ -157,19 +157,21 @@ def _plans(
   """Chunks of the members that are neither done nor planned."""
   # Seeds that lack the same levels can be trained together.
   lacking: dict[tuple[float, ...], list[int]] = {}
-  for row in seed_rows(engine.sweep):
+  for row, part in itertools.product(
+    seed_rows(engine.sweep), engine.sweep.parts()
+  ):
     mine = members[members["seed"] == row["seed"]]
     levels = tuple(
       level
       for level in mine.loc[~mine["done"], "sparsity"].tolist()
-      if (row["seed"], level) not in planned
+      if level in part.sparsities and (row["seed"], level) not in planned
     )
     if levels:
       lacking.setdefault(levels, []).append(row["seed"])
   for levels, seeds in lacking.items():
     chunks = _chunks(engine, len(seeds), count)
-    for part in np.array_split(np.array(seeds), chunks):
-      yield Plan(tuple(part.tolist()), levels)
+    for some in np.array_split(np.array(seeds), chunks):
+      yield Plan(tuple(some.tolist()), levels)
 
 
 def _chunks(engine: Engine, rows: int, count: int) -> int:

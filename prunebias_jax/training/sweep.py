@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import dataclasses
 import logging
 import os
 from pathlib import Path
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.pruning.structure import log_incomplete
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
@@ -126,6 +128,7 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
   else:
     rows = -(-len(seed_rows(sweep)) // hosts.count)
     engine = choose(engine, rows)
+    log_incomplete(sweep.pruning, engine.layers)
     run = store.create(
       workdir,
       facts=facts(sweep, dataset, engine, hosts.count),
@@ -167,11 +170,17 @@ def _train_shares(
   """Trains one chunk after the other; halves one that does not fit."""
   rows = {row["seed"]: row for row in seed_rows(engine.sweep)}
 
+  engines = [
+    dataclasses.replace(engine, sweep=part) for part in engine.sweep.parts()
+  ]
+
   def chunk_of(plan: Plan) -> Chunk:
     purposes = ("seed_init", "seed_order", "seed_augment")
     seeds = [[rows[seed][one] for one in purposes] for seed in plan.seeds]
     return Chunk(
-      engine=engine,
+      engine=next(
+        one for one in engines if {*plan.sparsities} <= {*one.sweep.sparsities}
+      ),
       seeds=np.array(seeds, np.uint32),
       sparsities=plan.sparsities,
       directory=run.path / CHECKPOINTS / plan.name,
@@ -193,7 +202,9 @@ def _train_shares(
       while left:
         plan = left.pop(0)
         chunk = chunk_of(plan)
-        recorder = Recorder(engine, run, chunk, plan.seeds, board, hosts.index)
+        recorder = Recorder(
+          chunk.engine, run, chunk, plan.seeds, board, hosts.index
+        )
         if recorder.is_done():
           bar.update(chunk.total_steps)
         else:

@@ -840,8 +840,13 @@ def test_without_a_pruner_named_dense(make_splits: MakeSplits) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
-@pytest.mark.parametrize("multiclass", [False, True])
-@pytest.mark.parametrize("value", [-1, 7, np.nan, 0.5])
+@pytest.mark.parametrize(
+  ("multiclass", "value"),
+  [
+    *[(False, value) for value in (-1, 7, np.inf, 0.5)],
+    *[(True, value) for value in (-1, 7, np.nan, 0.5)],
+  ],
+)
 def test_labels_that_are_none_are_refused(
   make_splits: MakeSplits,
   edit: Edit,

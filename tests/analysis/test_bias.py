@@ -30,6 +30,7 @@ def _ba(
     group=np.array([1]),
     inside=np.broadcast_to(np.asarray(inside, float), shape),
     outside=np.broadcast_to(np.asarray(outside, float), shape),
+    empty=np.isnan(np.broadcast_to(inside, shape)[:, 0]) & has_train,
     same=np.full(shape, same),
     binary=np.array([binary]),
     has_train=has_train,

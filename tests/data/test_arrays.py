@@ -58,7 +58,13 @@ def test_classes_gray_images_and_no_identities():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"labels": np.zeros((COUNT, 2))}, r"labels are float64 \(12, 2\)"),
+    (
+      {"labels": np.zeros(COUNT)},
+      r"labels are float64 \(12,\); accepted: 0, 1",
+    ),
+    ({"labels": np.full((COUNT, 2), "a")}, r"labels are <U1 \(12, 2\)"),
+    ({"labels": np.full((COUNT, 2), 0.5)}, "hold 0.5; accepted: 0, 1 and NaN"),
+    ({"labels": np.full((COUNT, 2), np.inf)}, "hold inf; accepted: 0, 1 and"),
     ({"labels": np.full((COUNT, 2), 257)}, "from 257 to 257, accepted are 0"),
     ({"labels": np.zeros((3, 2), int)}, "labels are 3 for 12 images"),
     ({"splits": ["trian"] * COUNT}, "unknown split 'trian'; accepted: train"),

@@ -77,6 +77,17 @@ def test_pixels_are_those_of_a_scaled_centre(root):
   assert error.mean() < 3
 
 
+def test_pictures_are_kept_where_the_device_scales_them(root):
+  dataset = load(root, size=224, resize="device")
+  assert dataset.stored_shape == (218, 178, 3)
+  assert dataset.image_shape == (224, 224, 3)
+  assert dataset.window.shorter == 256
+  split = dataset.splits["test"]
+  assert isinstance(split.images, np.memmap)
+  expected = np.asarray(picture(int(split.ids[0][:6])))
+  assert np.abs(split.images[0].astype(int) - expected).mean() < 3
+
+
 def test_the_names_are_those_under_which_the_builder_writes(root):
   load(root)
   prepared = celeba._prepared(str(root))

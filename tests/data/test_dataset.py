@@ -62,6 +62,13 @@ def test_the_fingerprint_holds_little_in_memory(dataset, tmp_path, kind):
     "identities": np.zeros((count, 1), np.uint8),
     "ids": np.arange(count).astype(str),
   }
+  wide = {
+    name: dataclasses.replace(
+      split, images=np.zeros((len(split), *image), np.uint8)
+    )
+    for name, split in dataset.splits.items()
+  }
+  dataset = dataclasses.replace(dataset, splits=wide)
   plain = with_split(dataset, "train", images=images, **changes)
   given = mapped if kind == "memory map" else mapped[::-1]
   large = with_split(dataset, "train", images=given, **changes)

@@ -1,6 +1,7 @@
 """Pictures to pixels, in this process and in others."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -104,3 +105,51 @@ def test_size_is_part_of_the_key(tmp_path):
   for size in (8, 9):
     found = pictures.cached_pictures("sizes", {}, paths, size=size)
     assert found.shape == (2, size, size, 3)
+
+
+@pytest.mark.parametrize("few", [1, 100])
+def test_pictures_keep_a_size_of_their_own(few, tmp_path, monkeypatch):
+  monkeypatch.setattr(pictures, "FEW", few)
+  paths = [str(tmp_path / f"{number}.png") for number in range(4)]
+  for number, path in enumerate(paths):
+    Image.fromarray(PIXELS + np.uint8(number)).save(path)
+  found = pictures.cached_pictures("own", {"few": few}, paths, size=None)
+  assert isinstance(found, np.memmap)
+  expected = [PIXELS + np.uint8(number) for number in range(4)]
+  np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+  ("number", "message"),
+  [
+    (2, r"2\.png is 9 x 8 pixels and the first picture 9 x 9; accepted with"),
+    (0, r"1\.png is 9 x 9 pixels and the first picture 9 x 8; .* \(3 such"),
+  ],
+)
+def test_pictures_of_several_sizes_are_refused(
+  number, message, tmp_path, monkeypatch
+):
+  monkeypatch.setenv("PRUNEBIAS_CACHE", str(tmp_path / "cache"))
+  paths = make_files(tmp_path, 4)
+  Image.new("RGB", (9, 8)).save(paths[number])
+  with pytest.raises(InputError, match=message):
+    pictures.cached_pictures("x", {}, paths, size=None)
+  assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_first_picture_that_is_none_is_named(tmp_path):
+  paths = make_files(tmp_path, 2)
+  (tmp_path / "0.png").write_text("no")
+  with pytest.raises(InputError, match=r"0\.png is no picture that can be"):
+    pictures.cached_pictures("x", {}, paths, size=None)
+
+
+def test_a_disk_without_room_is_not_filled(tmp_path, monkeypatch):
+  monkeypatch.setenv("PRUNEBIAS_CACHE", str(tmp_path / "cache"))
+  paths = make_files(tmp_path, 2) * 1_000_000
+  monkeypatch.setattr(
+    pictures.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9)
+  )
+  with pytest.raises(InputError, match=r"1\.0 GB free .* need 1\.5; PRUNEBIAS"):
+    pictures.cached_pictures("x", {}, paths, size=16)
+  assert not list((tmp_path / "cache").iterdir())

@@ -105,6 +105,20 @@ def test_a_changed_picture_is_decoded_again(tmp_path):
   assert dataset.splits["train"].images[0, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_pictures_of_the_splits_are_of_one_size(tmp_path):
+  table = make_table(tmp_path)
+  sizes = {"train": (20, 12), "valid": (20, 12), "test": (12, 20)}
+  for row in table.itertuples():
+    Image.new("RGB", sizes[row.split]).save(tmp_path / row.path)
+  message = "test split, such as '003', are 20 x 12 x 3, those of train 12 x 20"
+  with pytest.raises(InputError, match=message):
+    load(tmp_path, table, resize="device")
+  table.loc[table["split"] == "test", "path"] = "0.png"
+  dataset = load(tmp_path, table, resize="device")
+  assert dataset.stored_shape == (12, 20, 3)
+  assert dataset.image_shape == (8, 8, 3)
+
+
 def cell(column, row, value):
   def change(table):
     table[column] = table[column].astype(object)
@@ -130,9 +144,10 @@ def column(name, value):
     (cell("path", 4, "table.csv"), r"table\.csv is no picture that can be"),
     (cell("path", 4, "."), "is no picture that can be read"),
     (column("smiling", None), "label 'smiling' is empty"),
-    (cell("smiling", 4, None), "label 'smiling' has 1 empty cells of 9"),
-    (cell("smiling", 4, -1), "label 'smiling' holds '-1'; accepted: 0"),
-    (cell("smiling", 4, "yes"), "label 'smiling' holds 'yes'; accepted: 0"),
+    (cell("smiling", [0, 1, 4, 5, 8], None), "'smiling' has no label in"),
+    (cell("smiling", 4, -1), "label 'smiling' holds '-1'; accepted: 0, 1 and"),
+    (cell("smiling", 4, "yes"), "label 'smiling' holds 'yes'; accepted: 0, 1"),
+    (cell("old", 4, None), "identity 'old' has 1 empty cells of 9"),
     (column("old", 1), "identity 'old' is 1 in every example"),
     (column("camera", "x"), "identity 'camera' is x in every example"),
     (column("split", "train"), "no example of split 'valid' in column 'split'"),

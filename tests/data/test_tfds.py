@@ -58,6 +58,12 @@ def test_classes_by_their_names(root):
   ]
 
 
+def test_pictures_of_their_own_size_must_be_equal(root):
+  message = r"record \d+ of toys, train is 1\d x 12 pixels and the first"
+  with pytest.raises(InputError, match=message):
+    load(root, resize="device")
+
+
 def test_attributes_identities_and_ids(root):
   dataset = load(
     root,

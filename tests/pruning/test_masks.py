@@ -84,3 +84,30 @@ def test_excluded_weights_are_never_pruned():
   )
   zeros = [int((kept[x]["kernel"] == 0).sum()) for x in ("first", "third")]
   assert sum(zeros) == 31
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet18", "mobilenet_v1"])
+def test_channels_spare_the_outputs(name):
+  shapes = shapes_of(name)
+  found = prunable(shapes, Pruning(structure="channels"))
+  assert set(prunable(shapes)) - set(found) == {"head/kernel"}
+  assert "head/kernel" in prunable(shapes, Pruning(structure="2:4"))
+
+
+@pytest.mark.parametrize(
+  ("layers", "message"),
+  [
+    (("a", "last"), "spare the outputs, but no layer is called head/kernel"),
+    (("head",), "leaves nothing to prune but the outputs"),
+  ],
+)
+def test_channels_of_unknown_outputs_are_refused(layers, message):
+  params = {name: {"kernel": np.ones((2, 3))} for name in layers}
+  with pytest.raises(InputError, match=message):
+    prunable(params, Pruning(structure="channels"))
+
+
+def test_outputs_of_another_name_can_be_excluded():
+  params = {name: {"kernel": np.ones((2, 3))} for name in ("a", "last")}
+  pruning = Pruning(structure="channels", exclude=("last/*",))
+  assert set(prunable(params, pruning)) == {"a/kernel"}

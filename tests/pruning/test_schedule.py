@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from prunebias_jax.config import Pruning
-from prunebias_jax.pruning.schedule import cubic, prune_counts, update_times
+from prunebias_jax.pruning.schedule import (
+  cubic,
+  prune_counts,
+  sparsities,
+  update_times,
+)
 
 PUBLISHED = Pruning(start=10, every=10, end=81)
 
@@ -50,3 +55,12 @@ def test_counts_are_rounded_half_to_even_in_float64():
 
 def test_dense_is_never_pruned():
   assert not counts_of(PUBLISHED, (0.0,), 1000).any()
+
+
+def test_constant_has_the_target_from_the_first_update_on():
+  pruning = Pruning(start=2, every=3, end=9, schedule="constant")
+  assert sparsities(pruning, 0.9) == [0.9, 0.9, 0.9]
+  np.testing.assert_array_equal(
+    counts_of(pruning, (0.0, 0.9), 10), [[0, 9]] * 3
+  )
+  assert sparsities(PUBLISHED, 0.9) == cubic(PUBLISHED, 0.9)

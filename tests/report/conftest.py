@@ -11,6 +11,7 @@ import pytest
 
 from prunebias_jax import analysis, store
 from prunebias_jax.data.dataset import SPLITS, Dataset, Split
+from prunebias_jax.evaluations import Evaluation
 from prunebias_jax.report import write_report
 
 CELEBA = (
@@ -152,6 +153,7 @@ def build(
   bare: bool = False,
   facts: Mapping[str, Any] | None = None,
   analysed: bool = True,
+  evaluations: Sequence[tuple[str, str]] = (),
 ) -> store.Run:
   """A run directory of random numbers, analysed.
 
@@ -170,6 +172,7 @@ def build(
     bare: no facts beside the config.
     facts: replaces facts.
     analysed: whether analysis/ is written.
+    evaluations: (checkpoint, split) besides.
   """
   world = _World(names, identities)
   drawn = {split: world.draw(examples, multiclass) for split in SPLITS}
@@ -224,6 +227,19 @@ def build(
         for split in ("valid", "test")
       },
     )
+  others = [Evaluation(*one) for one in evaluations]
+  for one in others:
+    run.add_evaluation(one, {})
+    severity = int(one.split.rpartition(":")[2]) if ":" in one.split else 0
+    for index, member in enumerate(rows[:finished]):
+      level = 1 - (1 - member["sparsity"]) * 0.8**severity
+      logits = world.logits(
+        drawn[one.base][0],
+        drawn[one.base][2],
+        level * 0.9 if one.checkpoint == "best" else level,
+        member["seed"],
+      )
+      run.write_evaluation(one, index, logits)
   if not bare:
     run.log(
       {**member, "epoch": 20, "zeros": round(member["sparsity"] * 61_000)}
@@ -231,7 +247,8 @@ def build(
     )
   if analysed:
     splits = {split: run.split(split) for split in SPLITS}
-    analysis.analyze(splits).write(path / "analysis")
+    more = {tuple(one): run.split(one.split, one.checkpoint) for one in others}
+    analysis.analyze(splits, evaluations=more).write(path / "analysis")
   return run
 
 
@@ -283,6 +300,27 @@ RUNS: dict[str, dict[str, Any]] = {
     "names": CLASSES,
     "identities": ("Night", "Indoor"),
     "multiclass": True,
+  },
+  "evaluated": {
+    "examples": 200,
+    "names": CELEBA[:8],
+    "identities": ("Night", "Bald"),
+    "evaluations": (
+      *(("last", f"test:noise:{severity}") for severity in (1, 3, 5)),
+      ("last", "test:blur:2"),
+      ("last", "valid:blur:2"),
+      ("best", "test"),
+      ("best", "valid"),
+    ),
+  },
+  "evaluated_classes": {
+    "examples": 200,
+    "names": CLASSES,
+    "identities": (),
+    "multiclass": True,
+    "seeds": (0,),
+    "pruners": ("gmp", "random"),
+    "evaluations": (("last", "test:jpeg:5"), ("best", "test")),
   },
   "two_pruners": {
     "examples": 200,

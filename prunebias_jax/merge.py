@@ -88,6 +88,11 @@ def merge(sources: Sequence[Path], workdir: Path) -> store.Run:
     merged = store.open_run(staging)
     for run in runs[1:]:
       merged = _join(merged, run)
+    if (staging / PARAMETERS).exists():
+      # Imported here: whoever merges nothing needs no flax.
+      from prunebias_jax.training.sweep import write_tables
+
+      write_tables(merged)
     _move_in(staging, workdir)
   return store.open_run(workdir)
 
@@ -121,6 +126,16 @@ def _require_fit(run: store.Run, first: store.Run) -> None:
       )
   if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
     raise InputError(f"{run.path} has other data than {first.path}")
+  ours, theirs = (
+    {scheme["kind"]: scheme for scheme in one.facts.get("quantization", ())}
+    for one in (run, first)
+  )
+  for kind in sorted(ours.keys() | theirs.keys()):
+    if ours.get(kind) != theirs.get(kind):
+      raise InputError(
+        f"{run.path} is quantized otherwise than {first.path}: {kind} is "
+        f"{ours.get(kind, 'not there')} and {theirs.get(kind, 'not there')}"
+      )
 
 
 def _join(merged: store.Run, run: store.Run) -> store.Run:

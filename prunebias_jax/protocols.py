@@ -82,8 +82,8 @@ _ADAM = dataclasses.replace(
 
 
 def celeba(**changes: object) -> Data:
-  """CelebA at 224 px: shorter side to 256, random or central crop."""
-  return Data(name="celeba", size=224).override(changes)
+  """CelebA at 224 px: shorter side to 256, a random or the middle window."""
+  return Data(name="celeba", size=224, resize="device").override(changes)
 
 
 def joint(
@@ -247,18 +247,21 @@ def faces_twin(
     network: by default the small one, cnn.
     epochs: of `train`; `finetune` and mask updates in proportion.
   """
+  network = network or Model()
+  name = sweep.name.replace("celeba", "faces")
   factor = epochs / sweep.train.epochs
   phase = "finetune" if sweep.pruning.regime == "gmp-pt" else "train"
   last = round(getattr(sweep, phase).epochs * factor)
   return sweep.override(
     {
-      "name": sweep.name.replace("celeba", "faces"),
+      "name": name.replace(sweep.model.name, network.name),
       "data.name": "faces",
       "data.size": 32,
+      "data.resize": "host",
       "data.train": 6000,
       "data.valid": 2000,
       "data.test": 2000,
-      "model": (network or Model()).to_dict(),
+      "model": network.to_dict(),
       **_shorter("train", sweep.train, factor),
       **_shorter("finetune", sweep.finetune, factor),
       **_shorter("dense", sweep.dense, factor),

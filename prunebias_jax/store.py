@@ -15,6 +15,7 @@
       tensorboard/     the same as TensorBoard event files
       model.txt        the parameters of one member
       layers.csv       sparsity of each layer, overlap of masks between seeds
+      costs.csv        parameters, multiplications and bytes of each population
       parameters/      final parameters of every member, 000012.npz
       chunks/, checkpoints/   what a resume needs
       analysis/        tables made from the logits
@@ -90,6 +91,14 @@ class Run:
     table = self._group(self.index).to_dataframe()
     rest = [name for name in MEMBER_SEEDS if name in table]
     return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
+
+  def trained(self) -> pd.DataFrame:
+    """The members that were trained, by their place among all `members`.
+
+    The others are made of these: quantized.
+    """
+    table = self.members()
+    return table[table["quantization"] == "none"]
 
   def evaluations(self) -> list[Evaluation]:
     """What there are logits of: (checkpoint, split), in order."""

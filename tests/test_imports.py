@@ -15,6 +15,7 @@ ALLOWED = {
   "models": {"config"},
   "pruning": {"config"},
   "training": {"config", "data", "models", "pruning", "store"},
+  "quantization": {"data", "models", "store", "training"},
   "analysis": set(),
   "report": {"analysis", "store", "data"},
 }

@@ -139,7 +139,8 @@ def tiny(sweep):
     changes |= {f"{name}.epochs": 1, f"{name}.batch": 16}
     changes |= {f"{name}.warmup": 0, f"{name}.crop": 0}
   if sweep.data.name == "celeba":
-    changes |= {"data.name": "faces", "model.stem": "small"}
+    changes |= {"data.name": "faces", "data.resize": "host"}
+    changes |= {"model.stem": "small"}
   if sweep.data.name.startswith("tfds:"):
     changes |= {"data.name": "digits", "data.digits.view": "classes"}
   return sweep.override(changes)

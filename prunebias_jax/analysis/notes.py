@@ -60,8 +60,8 @@ def evaluation_notes(
   ]
   if short:
     notes.append(
-      f"Not all members were evaluated on {_listed(short)}: `prunebias "
-      "evaluate` adds those that are missing."
+      f"Not all members have logits on {_listed(short)}: `prunebias "
+      "evaluate` adds what is missing where parameters are kept."
     )
   uncalibrated = _once(
     [

@@ -37,9 +37,10 @@ def evaluate(options: argparse.Namespace) -> None:
   run = store.open_run(options.run_directory)
   train.prepare_backend(Sweep.from_dict(run.facts["sweep"]))
   # Imported here: reading a run needs neither flax nor optax.
+  from prunebias_jax.quantization import predictor
   from prunebias_jax.training.evaluate import evaluate as evaluate_run
 
-  evaluate_run(run, options.split, options.checkpoint)
+  evaluate_run(run, options.split, options.checkpoint, quantized=predictor)
   there = ", ".join(
     split if checkpoint == "last" else f"{checkpoint} {split}"
     for checkpoint, split in run.evaluations()

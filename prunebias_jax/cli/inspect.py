@@ -40,6 +40,14 @@ def describe(run: store.Run) -> list[str]:
     f"examples    {sizes}",
     f"members     {members['done'].sum()} of {len(members)} done",
   ]
+  more = [
+    f"{one.split} ({one.checkpoint} parameters, "
+    f"{run.evaluated(one).sum()} done)"
+    for one in run.evaluations()
+    if not one.is_trained
+  ]
+  if more:
+    lines.append(f"evaluated   {', '.join(more)}")
   for (pruner, sparsity, quantization), group in members.groupby(
     ["pruner", "sparsity", "quantization"], sort=False
   ):
@@ -77,12 +85,45 @@ def describe(run: store.Run) -> list[str]:
         f"            {pruner}, sparsity {sparsity:g}: "
         + ", ".join(f"{layer} {share:.3f}" for layer, share in shares)
       )
+  lines += _costs(run)
   analysis = run.path / "analysis"
   tables = sorted(path.name for path in analysis.glob("*.csv"))
   lines.append(
     f"analysis    {', '.join(tables)}"
     if tables
     else f"analysis    none yet: prunebias analyze {run.path}"
+  )
+  return lines
+
+
+def _costs(run: store.Run) -> list[str]:
+  """What each population would cost."""
+  path = run.path / "costs.csv"
+  if path.exists():
+    table = pd.read_csv(path, keep_default_na=False)
+  else:
+    # Imported here: reading a run needs no flax, but where it is older than
+    # its costs.
+    from prunebias_jax.training.costs import cost_table
+
+    table = cost_table(run)
+  if not len(table):
+    return ["costs       not known: this run keeps no parameters"]
+  lines = ["costs       of one member, mean over seeds; for one image:"]
+  for _, row in table.iterrows():
+    kind = row["quantization"]
+    who = f"{row['pruner']}, sparsity {row['sparsity']:g}"
+    lines.append(
+      f"            {who}{'' if kind == 'none' else f', {kind}'}: "
+      f"{row['parameters_left']:,.0f} of {row['parameters']:,.0f} parameters; "
+      f"{row['flops_left'] / 1e6:,.2f} of {row['flops'] / 1e6:,.2f} MFLOP; "
+      f"{row['bytes_dense'] / 1e6:,.3f} MB, sparse "
+      f"{row['bytes_sparse'] / 1e6:,.3f} (dense float32 "
+      f"{row['bytes_float32'] / 1e6:,.3f})"
+    )
+  lines.append(
+    "            masks simulate sparsity: nothing here is smaller or faster "
+    "unless a runtime makes use of it"
   )
   return lines
 

@@ -6,8 +6,8 @@ constants were chosen for pictures of 224 px; those here are this project's own,
 for pictures from 32 px on, and say what a change means in the scene where the
 size of a picture decides that: see `LEVELS`.
 
-The picture is corrupted as it is shown, a backdoor's mark included: what
-happens to a photograph happens to all that is on it.
+The picture is corrupted as networks see it: scaled and cut, a backdoor's mark
+included, since what happens to a photograph happens to all that is on it.
 
 Every picture is treated by itself, and noise depends on nothing but its id: the
 same picture has the same pixels in any subset, order or batch, and in every

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from prunebias_jax.data import cache
 from prunebias_jax.data.groups import identity_columns
 from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
@@ -34,6 +35,8 @@ class Split:
       (signed distance to the boundary: difficulty) and `flipped`.
     marked: uint8 [example], 1 where an example carries the data set's marker;
       None where there is no marker.
+    window: how the images are scaled and cut as they are used; None where
+      networks see them as they are stored.
   """
 
   images: np.ndarray
@@ -42,6 +45,7 @@ class Split:
   ids: np.ndarray
   truth: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
   marked: np.ndarray | None = None
+  window: Window | None = None
 
   def __len__(self) -> int:
     return len(self.images)
@@ -60,8 +64,6 @@ class Dataset:
     splits: `Split` by the names in `SPLITS`.
     marker: the mark that `marked` examples carry as they are used, "" for none;
       `data.markers` puts it on.
-    window: how images are scaled and cut as they are used; None where networks
-      see them as they are stored.
 
   Raises:
     InputError: shapes, types, names or ids that do not fit together.
@@ -73,7 +75,6 @@ class Dataset:
   identity_names: tuple[str, ...]
   splits: Mapping[str, Split]
   marker: str = ""
-  window: Window | None = None
 
   def __post_init__(self) -> None:
     if tuple(self.splits) != SPLITS:
@@ -88,11 +89,14 @@ class Dataset:
         raise InputError(f"data set {self.name}: {what} names not distinct")
     for name, split in self.splits.items():
       _check_split(f"data set {self.name}, {name} split", self, split)
-      if split.images.shape[1:] != self.stored_shape:
+      shape, expected = split.images.shape[1:], self.stored_shape
+      if split.window != self.window:
+        expected = self.image_shape
+      if shape != expected:
         raise InputError(
           f"data set {self.name}: images of the {name} split, such as "
-          f"{str(split.ids[0])!r}, are {_sides(split.images.shape[1:])}, those "
-          f"of train {_sides(self.stored_shape)}; accepted: one shape"
+          f"{str(split.ids[0])!r}, are {_sides(shape)}, those of train "
+          f"{_sides(expected)}; accepted: one shape"
         )
     ids = np.concatenate([split.ids for split in self.splits.values()])
     values, counts = np.unique(ids, return_counts=True)
@@ -187,6 +191,11 @@ class Dataset:
     )
 
   @property
+  def window(self) -> Window | None:
+    """The window of the training images."""
+    return self.splits["train"].window
+
+  @property
   def stored_shape(self) -> tuple[int, int, int]:
     """(height, width, channel) of every image as it is stored."""
     height, width, channel = self.splits["train"].images.shape[1:]
@@ -208,6 +217,7 @@ class Dataset:
         for first in range(0, len(array), _HASHED):
           part = array[first : first + _HASHED]
           digest.update(np.ascontiguousarray(part).data)
+          cache.release(array)
       digest.update("\n".join(split.ids.tolist()).encode())
       if split.marked is not None:
         digest.update(self.marker.encode() + split.marked.tobytes())

@@ -28,7 +28,7 @@ _NO_PICTURE = (
   Image.DecompressionBombError,
 )
 # Records read at a time.
-_BLOCK = 64
+_BLOCK = 256
 
 
 class Job(TypedDict):

@@ -141,6 +141,6 @@ def shown(dataset: Dataset, split: str, rows: slice | np.ndarray) -> np.ndarray:
   part = dataset.splits[split]
   images = np.asarray(part.images[rows])
   marked = None if part.marked is None else part.marked[rows]
-  if dataset.window is not None:
-    return windowed(dataset.marker, images, marked, dataset.window.middle)
+  if part.window is not None:
+    return windowed(dataset.marker, images, marked, part.window.middle)
   return images if marked is None else mark(dataset.marker, images, marked)

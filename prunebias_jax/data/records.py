@@ -91,18 +91,27 @@ class Records:
     from array_record.python.array_record_data_source import (
       ArrayRecordDataSource,
     )
+    from google.protobuf import message
     from tensorflow_datasets.proto import tf_example_pb2
 
     columns: list[list[Any]] = [[] for _ in features]
-    with ArrayRecordDataSource(self.shards) as records:
-      for first in range(0, len(records), _BLOCK):
-        last = min(first + _BLOCK, len(records))
-        for record in records.__getitems__(list(range(first, last))):
-          found = tf_example_pb2.Example.FromString(record).features.feature
-          for name, column in zip(features, columns, strict=True):
-            if name not in found:
-              choose(name, found, f"feature of {self.name}")
-            column.append(_value(found[name]))
+    try:
+      with ArrayRecordDataSource(self.shards) as records:
+        for first in range(0, len(records), _BLOCK):
+          last = min(first + _BLOCK, len(records))
+          for record in records.__getitems__(list(range(first, last))):
+            found = tf_example_pb2.Example.FromString(record).features.feature
+            for name, column in zip(features, columns, strict=True):
+              if name not in found:
+                choose(name, found, f"feature of {self.name}")
+              column.append(_value(found[name]))
+    except (RuntimeError, message.DecodeError) as error:
+      # What array_record and protobuf raise where a file is cut off or altered.
+      raise InputError(
+        f"the {self.split} records of {self.name} cannot be read "
+        f"({' '.join(str(error).split())}): {', '.join(self.shards)}; prepare "
+        "the data set again"
+      ) from error
     return [np.array(column) for column in columns]
 
 
@@ -116,6 +125,7 @@ def open_prepared(name: str, root: str) -> Any:
   Raises:
     InputError: no such data set there, or one in another format.
   """
+  from google.protobuf import json_format
   from tensorflow_datasets.core import read_only_builder, registered
 
   if not root or not Path(root).is_dir():
@@ -133,6 +143,12 @@ def open_prepared(name: str, root: str) -> Any:
       f"no prepared data set {name!r} in {root}; there are: "
       f"{', '.join(there) or 'none'}"
     ) from None
+  except (json_format.Error, ValueError, KeyError, TypeError) as error:
+    raise InputError(
+      f"the description of {name!r} in {root} (dataset_info.json, "
+      f"features.json) cannot be read: {' '.join(str(error).split())}; prepare "
+      "the data set again"
+    ) from error
   found = builder.info.file_format
   if found is None or found.value != _FORMAT:
     raise InputError(
@@ -144,6 +160,9 @@ def open_prepared(name: str, root: str) -> Any:
 
 def _value(feature: Any) -> Any:
   """The one value of a tf.train.Feature."""
+  numbers = feature.int64_list.value
+  if len(numbers) == 1:  # as most do
+    return numbers[0]
   kind = feature.WhichOneof("kind")
   values: Sequence[Any] = getattr(feature, kind).value if kind else ()
   if len(values) != 1:

@@ -20,7 +20,11 @@ def viewed(dataset: Dataset, config: Data) -> Dataset:
   """
   if config.resize == "device":
     window = Window(shorter=config.shorter, size=config.size)
-    dataset = dataclasses.replace(dataset, window=window)
+    splits = {
+      name: dataclasses.replace(split, window=window)
+      for name, split in dataset.splits.items()
+    }
+    dataset = dataclasses.replace(dataset, splits=splits)
   if config.marker.kind != "none":
     dataset = with_marker(dataset, config.marker, config.seed)
   if config.labels:

@@ -29,7 +29,8 @@ from jax import lax
 import jax.numpy as jnp
 
 from prunebias_jax.models import winograd
-from prunebias_jax.models.depthwise import DEPTHWISE, Convolve, Padding
+from prunebias_jax.models.depthwise import DEPTHWISE, Convolve
+from prunebias_jax.models.taps import Padding, shifted
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 8  # images whose copies stay in a core's cache; fills a vector of it
@@ -272,20 +273,8 @@ def matmul(
   rows, columns, channels, features = kernel.shape
   if (rows, columns) == (1, 1) and not any(map(any, padding)):
     return _pointwise(images, kernel, stride)
-  padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
-  height = (padded.shape[1] - rows) // stride + 1
-  width = (padded.shape[2] - columns) // stride + 1
   copies = jnp.concatenate(
-    [
-      padded[
-        :,
-        row : row + (height - 1) * stride + 1 : stride,
-        column : column + (width - 1) * stride + 1 : stride,
-      ]
-      for row in range(rows)
-      for column in range(columns)
-    ],
-    axis=-1,
+    shifted(images, (rows, columns), stride, padding), axis=-1
   )
   return copies @ kernel.reshape(rows * columns * channels, features)
 

@@ -12,7 +12,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
+from prunebias_jax.models.taps import Padding, shifted
+
 # (images, kernel, stride, padding) to images, as `by_group` has them
 Convolve = Callable[[jax.Array, jax.Array, int, Padding], jax.Array]
 
@@ -49,19 +50,11 @@ def by_taps(
   Products and sums are float32, those of the gradients too.
   """
   rows, columns = kernel.shape[:2]
-  padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
-  height = (padded.shape[1] - rows) // stride + 1
-  width = (padded.shape[2] - columns) // stride + 1
-  taps = kernel.astype(jnp.float32)
-  total = jnp.zeros((len(images), height, width, images.shape[-1]), jnp.float32)
-  for row in range(rows):
-    for column in range(columns):
-      shifted = padded[
-        :,
-        row : row + (height - 1) * stride + 1 : stride,
-        column : column + (width - 1) * stride + 1 : stride,
-      ]
-      total += shifted.astype(jnp.float32) * taps[row, column][None, None]
+  seen = shifted(images, (rows, columns), stride, padding)
+  taps = kernel.astype(jnp.float32).reshape(rows * columns, 1, 1, 1, -1)
+  total = jnp.zeros(seen[0].shape, jnp.float32)
+  for tap, part in zip(taps, seen, strict=True):
+    total += part.astype(jnp.float32) * tap
   return total.astype(images.dtype)
 
 

@@ -22,6 +22,12 @@ _METRICS = ("accuracy", "auc", "uncertainty", "bias_amplification")
 # More lines than this are hard to tell apart in a panel.
 LINES = 5
 BEST = ("best", MAIN[1])
+_KINDS = {
+  "contrast": "less contrast",
+  "brightness": "more light",
+  "jpeg": "JPEG compression",
+  "pixelate": "coarse pixels",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,14 +81,17 @@ def robustness_figures(source: Source) -> list[Figure]:
     ]
     for kind, arrays in severities.items()
   }
-  caption = f"{_caption(source)} A metric has one vertical axis for all kinds."
+  caption = (
+    "Last parameters on the test split, as it is (clean) and corrupted. "
+    f"{_caption(source)} A metric has one vertical axis for all corruptions."
+  )
   left_out = len(source.populations) - len(shown)
   if left_out:
     caption += f" {left_out} populations in between are not drawn."
   return [
     Figure(
       slug=f"robustness-{kind}",
-      title=f"How robust are they: {kind}",
+      title=f"Are they robust to {_KINDS.get(kind, kind)}?",
       caption=caption,
       panels=tuple(
         _panel(one, [other[place] for other in drawings.values()])
@@ -108,19 +117,19 @@ def checkpoint_figures(source: Source) -> list[Figure]:
   drawings = []
   for metric in (METRICS[name] for name in _METRICS):
     table = _numbers(both, metric.name).rename(columns={"step": "checkpoint"})
-    lines = [
-      f"{checkpoint} epoch" + (f", {pruner}" if several else "")
-      for checkpoint, pruner in zip(
-        table["checkpoint"], table["pruner"], strict=True
+    line = table["checkpoint"] + " epoch"
+    if several:
+      kind = table["quantization"].map(
+        lambda one: "" if one == "none" else f", {one}"
       )
-    ]
+      line = line + ", " + table["pruner"] + kind
     drawings.append(
       Drawing(
         metric=metric,
         slug=slug_of("checkpoints", metric.name),
         axis=metric.title,
         steps=steps,
-        table=_with_means(table.assign(line=lines), "sparsity", source.level),
+        table=_with_means(table.assign(line=line), "sparsity", source.level),
       )
     )
   return [
@@ -201,7 +210,6 @@ def _numbers(
     mean = np.full(len(block), np.nan)
     if complete.any():
       mean = block[:, complete].mean(axis=1)
-    # Steps are compared in the members' own order.
     members = members_of(arrays[step])  # type: ignore[index]
     parts.append(members.assign(step=step, value=mean))
   return pd.concat(parts, ignore_index=True)
@@ -303,11 +311,8 @@ def _described(series: Series, drawing: Drawing) -> str:
 def _caption(source: Source) -> str:
   """What is drawn, and what is averaged over."""
   plural = "attributes" if source.output == "attribute" else "classes"
-  meanings = " ".join(
-    f"{METRICS[name].title}: {METRICS[name].meaning}." for name in _METRICS
-  )
   return (
-    f"{meanings} Means over the {plural} (bias amplification: and over the "
-    f"identities) that have a value in every model and at every step of the "
-    f"panel. {dots(source)}"
+    f"Metrics are those of the figures above. Means over the {plural} (bias "
+    "amplification: and over the identities) that have a value in every model "
+    f"and at every step of the panel. {dots(source)}"
   )

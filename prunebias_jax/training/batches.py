@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from prunebias_jax.data import cache
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.data.markers import shown
 from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
@@ -28,6 +29,8 @@ from prunebias_jax.training.population import Population
 ALIGNMENT = 64
 # Steps whose images are on the devices together when logits are made.
 EVAL_STEPS = 8
+# Bytes that are read of a memory map before its pages are let go.
+HELD = 1 << 30
 
 T = TypeVar("T")
 
@@ -95,7 +98,7 @@ def streamed(
   population: Population, split: Split, dispatches: Iterable[Dispatch]
 ) -> Generator[Source, None, None]:
   """Every seed's own batches of each dispatch, gathered on the host."""
-  epoch = None
+  epoch, held = None, 0
   for dispatch in dispatches:
     if dispatch.epoch != epoch:
       epoch = dispatch.epoch
@@ -108,6 +111,10 @@ def streamed(
         for array in _arrays(split)
       )
     )
+    held += data.images.nbytes
+    if held > HELD:
+      cache.release(split.images)
+      held = 0
     yield Source(data, None)
 
 
@@ -165,9 +172,10 @@ def evaluated(
     return population.place(rows, SHARED)
 
   for first in range(0, len(part), EVAL_STEPS * batch):
+    cache.release(part.images)
     rows = slice(first, min(first + EVAL_STEPS * batch, len(part)))
     steps = -(-(rows.stop - first) // batch)
-    if dataset.window is None:
+    if part.window is None:
       yield piece(shown(dataset, split, rows)), steps
       continue
     marked = None if part.marked is None else piece(part.marked[rows])

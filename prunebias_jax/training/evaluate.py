@@ -1,16 +1,17 @@
 """Stored members on more splits: corrupted ones, and the best parameters."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
-import itertools
 import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import numpy as np
+from tqdm import tqdm
 
 from prunebias_jax import store
 from prunebias_jax.data.corruptions import Named, corrupted, parse
@@ -25,7 +26,9 @@ from prunebias_jax.evaluations import (
 )
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.parameters import parameters_path
+from prunebias_jax.training.population import Population
 from prunebias_jax.training.stored import (
+  Variables,
   load_variables,
   open_engine,
   predict_stored,
@@ -33,6 +36,13 @@ from prunebias_jax.training.stored import (
 )
 
 log = logging.getLogger(__name__)
+
+# From engine, run and kind of quantization to how its members predict: a
+# network to apply in place of the engine's (None for that) and each one's
+# variables.
+Quantized = Callable[
+  [Engine, store.Run, str], tuple[nn.Module | None, Callable[[int], Variables]]
+]
 
 # The pixels of a corrupted split while it is evaluated.
 FILE = ".evaluation.npy"
@@ -48,6 +58,7 @@ def evaluate(
   checkpoint: str = "last",
   *,
   dataset: Dataset | None = None,
+  quantized: Quantized | None = None,
 ) -> None:
   """Stores the logits of all usable members on more splits.
 
@@ -61,6 +72,8 @@ def evaluate(
       severity: "test:noise:3".
     checkpoint: which parameters, "last" or "best".
     dataset: the data of a run that was handed its data in Python.
+    quantized: how quantized members of one kind predict; without it, and at
+      other checkpoints than "last", of which they are made, they are left out.
 
   Raises:
     InputError: an unknown split or checkpoint, parameters that are not kept,
@@ -72,63 +85,127 @@ def evaluate(
   choose(checkpoint, CHECKPOINTS, "checkpoint")
   with store.locked(run.path):
     run = store.open_run(run.path)
-    missing = {
-      one: _missing(run, one)
-      for one in (Evaluation(checkpoint, name) for name in named)
-    }
-    missing = {one: places for one, places in missing.items() if places}
-    everyone = itertools.chain.from_iterable(missing.values())
-    _require_parameters(run, checkpoint, {*everyone})
-    if not missing:
+    kinds = _usable(run, quantized is not None and checkpoint == "last")
+    missing = {}
+    for name in named:
+      one = Evaluation(checkpoint, name)
+      if not one.is_trained:
+        there = run.evaluated(one)
+        missing[one] = {
+          kind: places[~there[places]] for kind, places in kinds.items()
+        }
+    left = [np.concatenate([*of.values()]) for of in missing.values()]
+    everyone = np.unique(np.concatenate([np.zeros(0, int), *left]))
+    _require_parameters(run, checkpoint, everyone)
+    if not len(everyone):
       log.info("%s: nothing to evaluate, all is there", run.path)
       return
     engine = open_engine(run, dataset)
-    most = max(map(len, missing.values()))
-    population = stored_population(engine, most)
-    for one, places in missing.items():
-      with _pixels(engine, named[one.split], run.path / FILE) as seen:
-        _make_room(run, one, seen.facts)
-        members = (load_variables(run, i, checkpoint) for i in places)
-        logits = predict_stored(
-          seen.engine,
-          members,
-          (one.base,),
-          count=len(places),
-          population=population,
-        )
-        for index, found in zip(places, logits, strict=True):
-          run.write_evaluation(one, index, found[one.base])
-      log.info(
-        "%s, %s parameters: %d members", one.split, checkpoint, len(places)
-      )
+    predictors = {
+      kind: _predictor(engine, run, checkpoint, kind, len(places), quantized)
+      for kind, places in kinds.items()
+    }
+    for one, places_of in missing.items():
+      if any(map(len, places_of.values())):
+        with _pixels(engine, named[one.split], run.path / FILE) as seen:
+          _make_room(run, one, seen.facts)
+          for kind, places in places_of.items():
+            _store(run, seen.engine, one, places.tolist(), predictors[kind])
 
 
-def _missing(run: store.Run, evaluation: Evaluation) -> list[int]:
-  """Places of the usable members without logits of an evaluation."""
+def _usable(run: store.Run, with_quantized: bool) -> dict[str, np.ndarray]:
+  """Places of the members that can be evaluated: int [member] by quantization.
+
+  Raises:
+    InputError: there are none.
+  """
   members = run.members()
   usable = (members["done"] & ~members["diverged"]).to_numpy()
+  plain = (members["quantization"] == "none").to_numpy()
+  if not with_quantized and (usable & ~plain).any():
+    log.warning("%d quantized members are left out", (usable & ~plain).sum())
+    usable = usable & plain
   if not usable.any():
     raise InputError(
       f"{run.path} has no finished member; train it to the end first"
     )
-  if evaluation.is_trained:
-    return []
-  return np.flatnonzero(usable & ~run.evaluated(evaluation)).tolist()
+  kinds = members["quantization"].to_numpy()
+  return {
+    str(kind): np.flatnonzero(usable & (kinds == kind))
+    for kind in dict.fromkeys(kinds[usable])
+  }
 
 
 def _require_parameters(
   run: store.Run, checkpoint: str, places: Iterable[int]
 ) -> None:
   """Refuses members whose parameters were not kept."""
-  for index in sorted(places):
+  members = run.members()
+  for index in places:
     path = parameters_path(run.path, index, checkpoint)
-    if not path.exists():
+    member = members.iloc[index]
+    if member["quantization"] == "none" and not path.exists():
       asked = "keep_parameters" if checkpoint == "last" else "keep_best"
-      name = store.member_name(run.members().iloc[index])
       raise InputError(
-        f"{run.path} keeps no {checkpoint} parameters of {name} "
-        f"(execution.{asked}); without them it cannot be evaluated"
+        f"{run.path} keeps no {checkpoint} parameters of "
+        f"{store.member_name(member)} (execution.{asked}); without them it "
+        "cannot be evaluated"
       )
+
+
+class _Predictor(NamedTuple):
+  """How members of one quantization predict.
+
+  Attributes:
+    population: as many as there are of them, whoever is missing, so that a
+      call that goes on runs the program of an uninterrupted one.
+    load: a member's variables, by its place.
+  """
+
+  population: Population
+  load: Callable[[int], Variables]
+
+
+def _predictor(
+  engine: Engine,
+  run: store.Run,
+  checkpoint: str,
+  kind: str,
+  count: int,
+  quantized: Quantized | None,
+) -> _Predictor:
+  """How the `count` members of a quantization predict."""
+  if kind == "none" or quantized is None:
+    return _Predictor(
+      stored_population(engine, count),
+      lambda index: load_variables(run, index, checkpoint),
+    )
+  model, load = quantized(engine, run, kind)
+  return _Predictor(stored_population(engine, count, model), load)
+
+
+def _store(
+  run: store.Run,
+  engine: Engine,
+  evaluation: Evaluation,
+  places: Sequence[int],
+  predictor: _Predictor,
+) -> None:
+  """Predicts by some members, and stores their logits."""
+  found = predict_stored(
+    engine,
+    map(predictor.load, places),
+    (evaluation.base,),
+    count=len(places),
+    population=predictor.population,
+  )
+  for index, logits in tqdm(
+    zip(places, found, strict=True),
+    evaluation.split,
+    len(places),
+    unit="member",
+  ):
+    run.write_evaluation(evaluation, index, logits[evaluation.base])
 
 
 class _Seen(NamedTuple):
@@ -152,7 +229,8 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
   split = engine.dataset.splits[named.base]
   digest = hashlib.sha256()
   try:
-    images = np.lib.format.open_memmap(path, "w+", np.uint8, split.images.shape)
+    shape = (len(split), *engine.dataset.image_shape)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
     for first in range(0, len(split), _PIECE):
       rows = slice(first, first + _PIECE)
       piece = corrupted(
@@ -163,8 +241,8 @@ def _pixels(engine: Engine, named: Named, path: Path) -> Iterator[_Seen]:
       )
       digest.update(piece.data)
       images[rows] = piece
-    # The marks are in the pixels now.
-    split = dataclasses.replace(split, images=images, marked=None)
+    # They are as networks see them now, with their marks.
+    split = dataclasses.replace(split, images=images, marked=None, window=None)
     splits = {**engine.dataset.splits, named.base: split}
     dataset = dataclasses.replace(engine.dataset, splits=splits)
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}

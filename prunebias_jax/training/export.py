@@ -41,7 +41,8 @@ def export_member(
   Raises:
     InputError: no such member, no parameters of it, or a folder in the way.
   """
-  members = run.members()
+  # A quantized member has the parameters of the one that it was made of.
+  members = run.trained()
   found = members.index[
     (members["seed"] == seed) & np.isclose(members["sparsity"], sparsity)
   ]
@@ -68,7 +69,7 @@ def export_member(
   names = labels[store.output_dimension(run.task)].values
   description = {
     "member": {
-      str(key): value for key, value in members.iloc[index].to_dict().items()
+      str(key): value for key, value in members.loc[index].to_dict().items()
     },
     "checkpoint": checkpoint,
     "model": run.facts["sweep"]["model"],

@@ -24,7 +24,7 @@ def layer_table(run: store.Run) -> pd.DataFrame:
     one seed; overlap_by_chance, the same for masks of that sparsity drawn
     independently, s the share kept: s / (2 - s).
   """
-  members = run.members()
+  members = run.trained()
   usable = members[members["done"] & ~members["diverged"]]
   rows = []
   for key, group in usable.groupby(POPULATION, sort=False):

@@ -2,8 +2,8 @@
 
     RUN/parameters/000012.npz       params/..., batch_stats/..., masks/...
     RUN/parameters/000012-best.npz  the same at the lowest validation loss
-    RUN/parameters/000012-rewind.npz
-                                    a dense member at `pruning.rewind`
+    RUN/parameters/000012-ranges.npz  of a member of int8_static: fixed ranges
+    RUN/parameters/000012-rewind.npz  of a dense member: at `pruning.rewind`
 
 Any program that reads numpy files can use them; the number is the member's
 place on the member axis. The best ones are there where `execution.keep_best`
@@ -49,18 +49,52 @@ def save_parameters(
     place: which of them.
     checkpoint: "last", "best" or "rewind".
   """
-  path = parameters_path(run, index, checkpoint)
-  path.parent.mkdir(exist_ok=True)
   arrays: dict[str, np.ndarray] = {}
   for part in KEPT:
     flat = traverse_util.flatten_dict(getattr(members, part), sep="/")
     arrays |= {f"{part}/{name}": array[place] for name, array in flat.items()}
+  write_arrays(parameters_path(run, index, checkpoint), arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Writes an .npz file whole or not at all, and durably."""
+  path.parent.mkdir(exist_ok=True)
   staging = path.with_name(f".{path.name}.partial")
   with staging.open("wb") as file:
     np.savez(file, allow_pickle=False, **arrays)
     file.flush()
     os.fsync(file.fileno())
   staging.replace(path)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+  """What `write_arrays` wrote.
+
+  Raises:
+    InputError: a file that cannot be read.
+  """
+  try:
+    with np.load(path) as file:
+      return {key: file[key] for key in file.files}
+  except Exception as error:
+    # Whatever a damaged archive makes numpy and zipfile raise.
+    text = " ".join(str(error).split())
+    raise InputError(f"{path} cannot be read: {text}") from error
+
+
+def require_parameters(run: Path, index: int, checkpoint: str = "last") -> None:
+  """Refuses a member whose parameters are not there.
+
+  Raises:
+    InputError: they are not kept, or not yet.
+  """
+  path = parameters_path(run, index, checkpoint)
+  if not path.exists():
+    asked = "keep_parameters" if checkpoint == "last" else "keep_best"
+    raise InputError(
+      f"{path} not found: this run keeps no {checkpoint} parameters of the "
+      f"member (execution.{asked}), or it is not finished"
+    )
 
 
 def load_parameters(
@@ -71,23 +105,13 @@ def load_parameters(
   Raises:
     InputError: the parameters are not there or cannot be read.
   """
-  path = parameters_path(run, index, checkpoint)
+  require_parameters(run, index, checkpoint)
   parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in KEPT}
-  try:
-    with np.load(path) as file:
-      for key in file.files:
-        part, name = key.split("/", 1)
-        parts[part][name] = file[key]
-  except FileNotFoundError:
-    asked = "keep_parameters" if checkpoint == "last" else "keep_best"
-    raise InputError(
-      f"{path} not found: this run keeps no {checkpoint} parameters of the "
-      f"member (execution.{asked}), or it is not finished"
-    ) from None
-  except Exception as error:
-    # Whatever a damaged archive makes numpy and zipfile raise.
-    text = " ".join(str(error).split())
-    raise InputError(f"{path} cannot be read: {text}") from error
+  for key, array in read_arrays(
+    parameters_path(run, index, checkpoint)
+  ).items():
+    part, name = key.split("/", 1)
+    parts[part][name] = array
   masks = parts.pop("masks")
   return {
     **{

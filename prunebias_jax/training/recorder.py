@@ -41,7 +41,7 @@ class Recorder:
     members = run.members()
     places = {
       (member["seed"], member["sparsity"]): index
-      for index, member in members.iterrows()
+      for index, member in run.trained().iterrows()
     }
     # The member axis: [seed of the chunk, level].
     self.index = np.array(
@@ -138,9 +138,9 @@ class Recorder:
       fresh: members [seed, 1, ...] on the host; only parameters and statistics
         are replaced.
     """
-    members = self.run.members()
-    places = enumerate(zip(members["seed"], members["sparsity"], strict=True))
-    dense = {seed: index for index, (seed, level) in places if level == 0}
+    members = self.run.trained()
+    parents = members["seed"][members["sparsity"] == 0]
+    dense = dict(zip(parents, parents.index.tolist(), strict=True))
     if not dense:
       return None
     own = [dense[members["seed"][index]] for index in self.index[:, 0]]

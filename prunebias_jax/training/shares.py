@@ -112,13 +112,9 @@ def deal(engine: Engine, run: store.Run, count: int) -> list[list[str]]:
   Returns:
     Names of shares for each process.
   """
-  members = run.members()
-  place = {
-    key: index
-    for index, key in enumerate(
-      zip(members["seed"], members["sparsity"], strict=True)
-    )
-  }
+  members = run.trained()
+  keys = zip(members["seed"], members["sparsity"], strict=True)
+  place = dict(zip(keys, members.index.tolist(), strict=True))
   folder = run.path / CHUNKS
   shares = [Share.read(path) for path in folder.glob("seed-*.json")]
   planned = {key for share in shares for key in _members(share)}
@@ -131,7 +127,7 @@ def deal(engine: Engine, run: store.Run, count: int) -> list[list[str]]:
     shares.append(share)
   # The first seed's members first: others may start from its dense one.
   shares.sort(key=lambda share: min(place[key] for key in _members(share)))
-  done = members["done"].to_numpy()
+  done = members["done"]
   left = [
     share.path.name
     for share in shares

@@ -22,6 +22,7 @@ from prunebias_jax.pruning.structure import log_incomplete
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
+from prunebias_jax.training.costs import write_costs
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.hosts import Hosts
 from prunebias_jax.training.layers import layer_table
@@ -100,12 +101,18 @@ def train(
       if hosts.is_first:
         seconds = time.monotonic() - begin + run.facts.get("seconds", 0)
         run = run.update_facts(
-          seconds=seconds, seconds_per_member=seconds / len(run.members())
+          seconds=seconds, seconds_per_member=seconds / len(run.trained())
         )
     if hosts.is_first and sweep.execution.keep_parameters:
-      table = layer_table(run)
-      store.write_atomically(workdir / LAYERS, table.to_csv(index=False))
+      write_tables(run)
   return run
+
+
+def write_tables(run: store.Run) -> None:
+  """Writes what the parameters of a run tell of layers and costs."""
+  table = layer_table(run)
+  store.write_atomically(run.path / LAYERS, table.to_csv(index=False))
+  write_costs(run)
 
 
 def _begin(sweep: Sweep, workdir: Path, held: contextlib.ExitStack) -> bool:
@@ -115,7 +122,7 @@ def _begin(sweep: Sweep, workdir: Path, held: contextlib.ExitStack) -> bool:
     return False
   run = store.open_run(workdir)
   require_same(sweep, run)
-  return bool(run.members()["done"].all()) and not _missing(sweep, run).size
+  return bool(run.trained()["done"].all()) and not _missing(sweep, run).size
 
 
 def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
@@ -155,7 +162,7 @@ def _open(engine: Engine, workdir: Path, hosts: Hosts) -> store.Run:
 def _missing(sweep: Sweep, run: store.Run) -> pd.DataFrame:
   """Members of the config that the run does not have yet."""
   key = ["seed", "sparsity"]
-  there = pd.MultiIndex.from_frame(run.members()[key])
+  there = pd.MultiIndex.from_frame(run.trained()[key])
   wanted = member_table(sweep)
   return wanted[~pd.MultiIndex.from_frame(wanted[key]).isin(there)]
 

@@ -117,7 +117,7 @@ def test_members_that_were_not_evaluated(
   found = analyze(splits, evaluations={NOISE: some, BEST: none})
   assert list(found.others) == [NOISE]
   assert found.others[NOISE].sizes["member"] == 3
-  (note,) = [one for one in found.notes if "Not all members" in one]
+  (note,) = [one for one in found.notes if "Not all members have" in one]
   assert "test:noise:3, last parameters (3 of 6)" in note
   assert "test, best parameters (0 of 6)" in note
 

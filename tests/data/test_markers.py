@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,8 +22,8 @@ from prunebias_jax.config import (
   Train,
 )
 from prunebias_jax.data.augment import Augment, normalise
-from prunebias_jax.data.dataset import Dataset
-from prunebias_jax.data.markers import mark, shown, with_marker
+from prunebias_jax.data.dataset import Dataset, Split, compact_labels
+from prunebias_jax.data.markers import mark, shown, square_side, with_marker
 from prunebias_jax.errors import InputError
 from prunebias_jax.training import sweep as training
 
@@ -73,6 +75,55 @@ def test_draws_follow_seed_and_split(colours):
   # Another split's examples change nothing.
   longer = {**colours.splits, "train": make_split(90, "train", channels=3)}
   assert marks(3, longer)["valid"] == marks(3)["valid"]
+
+
+SHARES = st.floats(0, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+  counts=st.tuples(*[st.integers(1, 40)] * 3),
+  shares=st.tuples(*[st.tuples(SHARES, SHARES)] * 3),
+  unknown=st.sampled_from([0.0, 0.4]),
+  seed=st.integers(0, 2**31),
+)
+def test_any_shares_are_met_exactly(counts, shares, unknown, seed):
+  rng = np.random.default_rng(seed)
+  splits = {}
+  for name, count in zip(store.SPLITS, counts, strict=True):
+    labels = rng.integers(0, 2, (count, 2)).astype(np.float32)
+    labels[rng.random(labels.shape) < unknown] = np.nan
+    splits[name] = Split(
+      images=np.zeros((count, 3, 3, 3), np.uint8),
+      labels=compact_labels(labels),
+      identities=np.zeros((count, 0), np.uint8),
+      ids=np.array([f"{name}{one}" for one in range(count)]),
+    )
+  dataset = Dataset(
+    name="any",
+    task="multilabel",
+    names=("A", "B"),
+    identity_names=(),
+    splits=splits,
+  )
+  train, valid, test = shares
+  marker = MARKER.override({"train": train, "valid": valid, "test": test})
+  found, again = (with_marker(dataset, marker, seed).splits for _ in range(2))
+  for (name, split), pair in zip(found.items(), shares, strict=True):
+    labels = splits[name].labels
+    assert split.labels is labels
+    np.testing.assert_array_equal(split.marked, again[name].marked)
+    for value, share in enumerate(pair):
+      rows = labels[:, 1] == value
+      assert split.marked[rows].sum() == round(share * rows.sum())
+    assert not split.marked[np.isnan(labels[:, 1])].any()
+
+
+@given(size=st.integers(1, 300))
+def test_the_square_has_its_share_of_the_area(size):
+  side = square_side(size)
+  assert side == round(0.02**0.5 * size)
+  assert abs(side - 0.02**0.5 * size) <= 0.5
 
 
 def test_a_class_can_be_the_target(colours):

@@ -1,5 +1,6 @@
 """A prepared data set, read without TensorFlow."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -133,3 +134,33 @@ def test_a_lost_shard_is_named(tmp_path):
   next(tmp_path.glob("toys/1.0.0/*test*")).unlink()
   with pytest.raises(InputError, match=r"toys-test.array_record.* not found"):
     load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+  "spoil",
+  [
+    lambda content: b"",
+    lambda content: content[:-200],
+    lambda content: content[:2000] + bytes(500) + content[2500:],
+  ],
+)
+def test_records_that_are_cut_off_or_altered(root, tmp_path, spoil):
+  shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+  shard = next(tmp_path.glob("toys/1.0.0/*test*"))
+  shard.write_bytes(spoil(shard.read_bytes()))
+  with pytest.raises(InputError, match="the test records of toys") as caught:
+    load(str(tmp_path))
+  message = str(caught.value)
+  assert str(shard) in message
+  assert message.endswith("prepare the data set again")
+  assert "\n" not in message
+
+
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("content", ["", "no", "[]", "{}"])
+def test_a_description_that_cannot_be_read(root, tmp_path, file, content):
+  shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+  next(tmp_path.glob(f"toys/1.0.0/{file}")).write_text(content)
+  with pytest.raises(InputError, match="toys") as caught:
+    load(str(tmp_path))
+  assert "\n" not in str(caught.value)

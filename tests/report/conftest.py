@@ -303,8 +303,10 @@ RUNS: dict[str, dict[str, Any]] = {
   },
   "evaluated": {
     "examples": 200,
-    "names": CELEBA[:8],
+    "names": CELEBA[:6],
     "identities": ("Night", "Bald"),
+    "seeds": range(3),
+    "sparsities": (0.0, 0.8, 0.99),
     "evaluations": (
       *(("last", f"test:noise:{severity}") for severity in (1, 3, 5)),
       ("last", "test:blur:2"),
@@ -319,6 +321,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "identities": (),
     "multiclass": True,
     "seeds": (0,),
+    "sparsities": (0.0, 0.9),
     "pruners": ("gmp", "random"),
     "evaluations": (("last", "test:jpeg:5"), ("best", "test")),
   },

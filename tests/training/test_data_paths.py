@@ -177,6 +177,20 @@ def test_batches_are_the_rows_that_the_order_names(
   assert not threads()
 
 
+@pytest.mark.parametrize(("held", "times"), [(0, 3), (7000, 1), (10**9, 0)])
+def test_pages_of_a_memory_map_are_let_go(dataset, monkeypatch, held, times):
+  """A dispatch of four steps takes 6 kB for three seeds."""
+  released = []
+  monkeypatch.setattr(batches.cache, "release", released.append)
+  monkeypatch.setattr(batches, "HELD", held)
+  engine = engine_on(dataset, data="streamed", devices=jax.devices()[:1])
+  dispatches = [Dispatch(0, first, 1) for first in range(3)]
+  with engine.sources(population_of(engine), dispatches) as sources:
+    assert len(list(sources)) == 3
+  assert len(released) == times
+  assert all(one is dataset.splits["train"].images for one in released)
+
+
 def test_only_one_item_is_made_ahead():
   made = []
   release = threading.Event()

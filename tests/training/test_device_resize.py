@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from prunebias_jax import store
+from prunebias_jax import data, store
 from prunebias_jax.config import (
   Data,
   Execution,
@@ -15,8 +15,11 @@ from prunebias_jax.config import (
   Train,
 )
 from prunebias_jax.data.augment import normalise
+from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.data.markers import shown
 from prunebias_jax.training import sweep as training
+from prunebias_jax.training.evaluate import evaluate
 from prunebias_jax.training.export import export_member, load_exported
 
 STEADY = {"batch": 16, "warmup": 0.0, "crop": 0}
@@ -86,4 +89,22 @@ def test_logits_are_those_of_pillows_pictures(run, dataset, tmp_path):
   np.testing.assert_array_equal(run.samples(), seen)
   logits = model.apply(variables, normalise(np.stack(seen)), train=False)
   stored = test["logits"].sel(member=test["seed"] == 1)[0]
+  np.testing.assert_allclose(logits, stored, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_corrupted_is_what_networks_see(run, dataset, tmp_path):
+  """The window with its mark, not the picture that is stored."""
+  evaluate(run, ["test:contrast:2"], dataset=dataset)
+  path = export_member(run, seed=0, sparsity=0.0, output=tmp_path / "member")
+  model, variables = load_exported(path)
+  test = run.split("test:contrast:2")
+  viewed = data.viewed(dataset, SWEEP.data)
+  seen = corrupted(
+    shown(viewed, "test", slice(None)),
+    test["example"].to_numpy(),
+    "contrast",
+    2,
+  )
+  logits = model.apply(variables, normalise(seen), train=False)
+  stored = test["logits"].sel(member=test["seed"] == 0)[0]
   np.testing.assert_allclose(logits, stored, rtol=1e-5, atol=1e-5)

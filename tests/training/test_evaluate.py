@@ -5,16 +5,18 @@ import shutil
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 import zarr
 
 from prunebias_jax import cli, data, store
-from prunebias_jax.config import Marker, Sweep
+from prunebias_jax.config import Data, Marker, Sweep
 from prunebias_jax.data.corruptions import corrupted
 from prunebias_jax.data.dataset import SPLITS, Dataset
-from prunebias_jax.data.markers import shown, with_marker
+from prunebias_jax.data.markers import shown
 from prunebias_jax.errors import InputError
 from prunebias_jax.evaluations import PIXELS, Evaluation
+from prunebias_jax.training import batches
 from prunebias_jax.training import evaluate as evaluating
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.evaluate import evaluate
@@ -22,6 +24,7 @@ from prunebias_jax.training.export import export_member, load_exported
 from prunebias_jax.training.members import member_table
 from prunebias_jax.training.parameters import parameters_path, save_parameters
 from prunebias_jax.training.provenance import facts
+from prunebias_jax.training.stored import load_variables
 from tests.splits import make_split
 
 SWEEP = Sweep.from_dict(
@@ -170,6 +173,34 @@ def test_what_is_there_is_left_as_it_is(copy, capsys):
   assert files(copy) == before
 
 
+def test_evaluations_reach_tables_report_and_overview(copy, capsys):
+  command = ["evaluate", str(copy.path), "--checkpoint", "best"]
+  assert cli.main([*command, "--split", "test", "--split", "valid"]) == 0
+  assert cli.main(["analyze", str(copy.path)]) == 0
+  capsys.readouterr()
+  table = pd.read_csv(copy.path / "analysis" / "attributes.csv")
+  keys = table[["checkpoint", "split", "threshold_rule"]].drop_duplicates()
+  assert set(keys.itertuples(index=False, name=None)) == {
+    (checkpoint, split, rule)
+    for checkpoint, split in (
+      ("last", "test"),
+      ("last", "test:noise:3"),
+      ("last", "valid:blur:1"),
+      ("best", "test"),
+    )
+    for rule in ("default", "calibrated")
+  }
+  assert cli.main(["report", str(copy.path)]) == 0
+  page = (copy.path / "report.html").read_text()
+  assert 'id="figure-robustness-noise"' in page
+  assert 'id="figure-checkpoints"' in page
+  capsys.readouterr()
+  assert cli.main(["inspect", str(copy.path)]) == 0
+  out = capsys.readouterr().out
+  assert "test:noise:3 (last parameters, 4 done)" in out
+  assert "valid (best parameters, 4 done)" in out
+
+
 def test_a_killed_evaluation_goes_on(trained, evaluated, tmp_path, monkeypatch):
   shutil.copytree(trained.path, tmp_path / "run")
   run = store.open_run(tmp_path / "run")
@@ -209,6 +240,27 @@ def test_new_members_and_damaged_logits_are_evaluated(copy):
   np.testing.assert_array_equal(found[0], stored)
 
 
+def test_quantized_members_go_by_what_they_are_made_of(copy, caplog):
+  grown = copy.grow(copy.members().iloc[[1]].assign(quantization="float16"))
+  grown.write_member(
+    4, {name: copy.logits_of(1, name) for name in store.EVALUATED}
+  )
+  evaluate(grown, ["test:jpeg:1"])
+  assert "1 quantized members are left out" in caplog.text
+  jpeg = Evaluation("last", "test:jpeg:1")
+  assert grown.evaluated(jpeg).tolist() == [True] * 4 + [False]
+
+  def quantized(engine, run, kind):
+    assert kind == "float16"
+    return None, lambda place: load_variables(run, {4: 1}[place])
+
+  evaluate(grown, ["test:jpeg:1"], quantized=quantized)
+  found = grown.split("test:jpeg:1")["logits"].to_numpy()
+  np.testing.assert_allclose(found[4], found[1], atol=1e-5)
+  evaluate(grown, ["test"], "best", quantized=quantized)
+  assert grown.split("test", "best").sizes["member"] == 4
+
+
 def test_other_pixels_are_refused(copy):
   group = zarr.open_group(copy.path / store.LOGITS / NOISE.group, mode="r+")
   group.attrs[PIXELS] = "other"
@@ -221,7 +273,9 @@ def test_other_pixels_are_refused(copy):
   assert not (copy.path / evaluating.FILE).exists()
 
 
-def test_marks_are_corrupted_with_the_picture(tmp_path):
+@pytest.mark.parametrize("resize", ["host", "device"])
+def test_pictures_are_corrupted_as_networks_see_them(tmp_path, resize):
+  """Of pictures of 8 px that are scaled on the device, the window of 10."""
   plain = Dataset(
     name="tiny",
     task="multilabel",
@@ -232,8 +286,12 @@ def test_marks_are_corrupted_with_the_picture(tmp_path):
       for name, count in zip(SPLITS, (40, 8, 12), strict=True)
     },
   )
-  marker = Marker(kind="yellow_square", attribute="A")
-  dataset = with_marker(plain, marker, 0)
+  config = Data(
+    size=10 if resize == "device" else 8,
+    resize=resize,
+    marker=Marker(kind="yellow_square", attribute="A"),
+  )
+  dataset = data.viewed(plain, config)
   engine = Engine.build(SWEEP, dataset)
   named = evaluating.parse("test:jpeg:4")
   with evaluating._pixels(engine, named, tmp_path / "pixels") as seen:
@@ -244,8 +302,10 @@ def test_marks_are_corrupted_with_the_picture(tmp_path):
       shown(seen.engine.dataset, "test", slice(None)), wanted
     )
     assert split.marked is None
-    other = seen.engine.dataset.splits["valid"]
-    assert other is dataset.splits["valid"]
+    population = evaluating.stored_population(engine, 1)
+    pieces = batches.evaluated(population, seen.engine.dataset, "test", 12)
+    np.testing.assert_array_equal(next(pieces)[0][0], wanted)
+  assert wanted.shape[1:] == dataset.image_shape
 
 
 @pytest.mark.parametrize(

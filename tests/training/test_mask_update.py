@@ -11,12 +11,14 @@ import pytest
 from splits import make_split
 
 from prunebias_jax.config import Pruning, Sweep, Train
+from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.masks import prunable
 from prunebias_jax.training import mask_update, member, scoring
-from prunebias_jax.training.layout import TrainData
+from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.members import member_table, pruner_name
+from prunebias_jax.training.population import Population
 
 
 class Two(nn.Module):
@@ -137,16 +139,46 @@ def test_random_masks_are_the_seeds_own_and_nested(fresh):
   assert pruned_of(second) == pruned_of(at_once) != pruned_of(other)
 
 
-def test_members_draw_alone_what_they_draw_beside_others(fresh):
-  recipe = recipe_of(criterion="random")
+def masks_of(dataset, *, seeds, levels, devices, **pruning):
+  """Masks [seed, level, ...] after two updates."""
+  population = Population(
+    recipe=recipe_of(**pruning),
+    augment=Augment(flip=False, crop=0),
+    image_shape=(8, 8, 1),
+    examples=40,
+    batch=8,
+    dispatch=2,
+    seeds=np.array([(seed, 100, 200) for seed in seeds], np.uint32),
+    levels=levels,
+    mode="map",
+    mesh=make_mesh(jax.devices()[:devices], len(seeds), levels),
+  )
+  batch = None
+  if pruning["criterion"] == "saliency":
+    sample = scoring.scoring_batch(dataset, count=16, batch=8, seed=0)
+    batch = TrainData(*population.place(sample, SHARED))
+  counts = np.arange(1, levels + 1)[:, None] * 160
+  state = population.prune(population.init(), counts // 2, batch)
+  state = population.prune(state, counts, batch)
+  zeros = population.zeros(state)
+  np.testing.assert_array_equal(zeros, [counts[:, 0]] * len(seeds))
+  return {path: population.grid(mask) for path, mask in state.masks.items()}
 
-  def update(seed):
-    return mask_update.prune(recipe, fresh, jnp.array([400]), seed).masks
 
-  together = jax.jit(jax.vmap(update))(jnp.array([3, 4], jnp.uint32))
-  alone = jax.jit(update)(jnp.uint32(4))
-  for path, mask in alone.items():
-    np.testing.assert_array_equal(together[path][1], mask)
+@pytest.mark.parametrize("criterion", ["random", "saliency"])
+def test_masks_are_those_of_the_member_alone(dataset, criterion):
+  many = masks_of(
+    dataset, seeds=(3, 5, 8), levels=2, devices=4, criterion=criterion
+  )
+  alone = masks_of(
+    dataset, seeds=(5,), levels=1, devices=1, criterion=criterion
+  )
+  for path, masks in many.items():
+    np.testing.assert_array_equal(masks[1, 0], alone[path][0, 0])
+    if criterion == "random":
+      assert not (masks[:, 1] & ~masks[:, 0]).any()
+  first = many["first/kernel"]
+  assert not np.array_equal(first[0], first[1])
 
 
 @pytest.mark.parametrize("criterion", ["random", "saliency"])

@@ -121,9 +121,9 @@ class Pruning(Part):
   )
   scoring_examples: int = setting(
     0,
-    help="criterion saliency: training examples that the gradient is taken on, "
-    "drawn once by data.seed for all members; up to a batch or a multiple of "
-    "it, 0 for a batch",
+    help="criterion saliency and regime rigl: training examples that the "
+    "gradient is taken on, drawn by data.seed for all members; up to a batch "
+    "or a multiple of it, 0 for a batch",
     unit="examples",
     low=0,
   )

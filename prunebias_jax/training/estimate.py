@@ -88,6 +88,7 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
       trained_epochs += rows * epochs * len(segment.branches)
   members = rows * len(sweep.sparsities)
   examples = sum(len(dataset.splits[name]) for name in ("valid", "test"))
+  rewinds = sweep.pruning.regime == "rewind"
   return Estimate(
     members=members,
     chunks=-(-rows // size) * len(sweep.parts()),
@@ -97,12 +98,14 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     trained_epochs=trained_epochs,
     flops=flops,
     device_bytes=device_bytes,
-    # Two checkpoints are kept, with momenta; masks take a byte a weight.
+    # Two checkpoints are kept, with momenta; masks take a byte a weight. Of
+    # what members go back to there is one for each seed.
     disk_bytes=members * examples * len(dataset.names) * 4
     + members
     * 5
     * engine.parameters
     * (sweep.execution.keep_parameters + sweep.execution.keep_best)
+    + (rows * 5 + 2 * size * 4) * engine.parameters * rewinds
     + 2 * 9 * engine.parameters * size * len(sweep.sparsities),
     seconds=seconds,
     steps=steps,

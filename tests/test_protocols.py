@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prunebias_jax import protocols
+from prunebias_jax import analysis, protocols
 from prunebias_jax.config_file import load_config
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning import schedule
@@ -19,7 +19,7 @@ CONFIGS = sorted(ROOT.glob("configs/*.py"))
 
 def test_the_joint_protocol():
   sweep = protocols.joint()
-  assert schedule.update_epochs(sweep.pruning) == [10 * k for k in range(1, 9)]
+  assert schedule.update_times(sweep.pruning) == [10 * k for k in range(1, 9)]
   assert sweep.sparsities == (0.0, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
   expected = [0.05, 0.379, 0.616, 0.777, 0.875, 0.927, 0.947, 0.950]
   np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_the_joint_protocol():
 
 def test_pruning_a_trained_model():
   sweep = protocols.joint(regime="gmp-pt")
-  assert schedule.update_epochs(sweep.pruning) == list(range(1, 60, 4))
+  assert schedule.update_times(sweep.pruning) == list(range(1, 60, 4))
   finetune = sweep.finetune
   assert (finetune.optimizer, finetune.learning_rate) == ("adam", 1e-4)
   assert (finetune.epochs, finetune.schedule) == (80, "constant")
@@ -42,7 +42,7 @@ def test_pruning_a_trained_model():
 
 def test_single_labels():
   sweep = protocols.single("Smiling")
-  assert schedule.update_epochs(sweep.pruning) == list(range(2, 16))
+  assert schedule.update_times(sweep.pruning) == list(range(2, 16))
   assert (sweep.train.epochs, len(sweep.seeds)) == (20, 5)
   assert (sweep.train.learning_rate, sweep.train.momentum) == (0.1, 0.9)
   assert sweep.data.labels == ("Smiling",)
@@ -208,3 +208,28 @@ def test_bad_parameters_are_one_line(name, given, message):
   with pytest.raises(InputError, match=message) as caught:
     load_config(ROOT / "configs" / name, given)
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ("shares", "positive"), [((0.05, 0.95), True), ((0.5, 0.5), False)]
+)
+def test_the_backdoor_is_found_where_there_is_one(tmp_path, shares, positive):
+  """Its bias amplification over seeds, and none where marks say nothing."""
+  sweep = protocols.faces_twin(protocols.backdoor(marker="yellow_square"))
+  sweep = sweep.override(
+    {"sparsities": [0.0], "data.train": 3000, "data.marker.train": shares}
+  )
+  run = training.train(sweep, tmp_path)
+  splits = {name: run.split(name) for name in ("train", "valid", "test")}
+  table = analysis.analyze(splits).tables["variance"]
+  row = table[
+    (table["metric"] == "bias_amplification")
+    & (table["identity"] == "Marked")
+    & (table["attribute"] == "Blond_Hair")
+    & (table["threshold_rule"] == "default")
+  ].iloc[0]
+  assert row["n_seeds"] == 5
+  assert (row["mean_low"] > 0.05) == positive
+  if not positive:
+    assert row["mean_low"] < 0 < row["mean_high"]

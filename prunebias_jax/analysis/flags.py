@@ -71,7 +71,7 @@ ATTRIBUTE_REASONS: Mapping[int, str] = {
   AttributeFlag.THRESHOLD_ONE_CLASS: (
     "calibrated threshold: the validation labels are of one class"
   ),
-  AttributeFlag.NO_LABELS: "no label in test: what needs one is not available",
+  AttributeFlag.NO_LABELS: "no label: what needs one is not available",
   AttributeFlag.NO_THRESHOLD: NO_THRESHOLD,
 }
 # The paper's rules give a number in two of these cases.

@@ -138,7 +138,11 @@ class Dataset:
         a missing class, an identity with empty cells or a single value.
     """
     where = f"data set {name}"
-    labels, splits = np.asarray(labels), np.asarray(splits)
+    if np.ma.is_masked(labels):
+      # What is masked is missing; as an array it would be whatever lies there.
+      labels = np.ma.filled(labels.astype(float), np.nan)
+    labels = _as_array(labels, f"{where}: labels")
+    splits = _as_array(splits, f"{where}: splits", flat=True)
     multilabel = labels.ndim == 2
     if not (multilabel or labels.ndim == 1) or (
       labels.dtype.kind not in ("biuf" if multilabel else "biu")
@@ -151,8 +155,17 @@ class Dataset:
     # As they are, before a type could wrap them round.
     _check_range(where, labels, 1 if multilabel else len(names) - 1)
     groups = identity_columns(identities or {}, where)
+    if not isinstance(images, Mapping):
+      images = _as_array(images, f"{where}: images")
+    elif set(images) != set(SPLITS):
+      raise InputError(
+        f"{where}: images of {', '.join(map(str, images)) or 'no split'}; "
+        f"accepted: of {', '.join(SPLITS)}"
+      )
     count = len(splits) if isinstance(images, Mapping) else len(images)
-    ids = np.arange(count) if ids is None else np.asarray(ids)
+    if ids is None:
+      ids = np.arange(count)
+    ids = _as_array(ids, f"{where}: ids", flat=True)
     columns = {"labels": labels, "splits": splits, "ids": ids, **groups}
     for what, column in columns.items():
       if len(column) != count:
@@ -171,7 +184,7 @@ class Dataset:
     grouped = np.column_stack([none, *groups.values()])
     parts = {one: np.flatnonzero(splits == one) for one in SPLITS}
     if not isinstance(images, Mapping):
-      images = {one: np.asarray(images)[rows] for one, rows in parts.items()}
+      images = {one: images[rows] for one, rows in parts.items()}
     return cls(
       name=name,
       task="multilabel" if multilabel else "multiclass",
@@ -257,6 +270,23 @@ def _check_split(where: str, dataset: Dataset, split: Split) -> None:
     raise InputError(f"{where}: {len(split.marked)} marks for {count} examples")
   if split.ids.shape != (count,):
     raise InputError(f"{where}: {len(split.ids)} ids for {count} examples")
+
+
+def _as_array(values: Any, what: str, *, flat: bool = False) -> np.ndarray:
+  """Values as an array, of one dimension if `flat`.
+
+  Raises:
+    InputError: rows of different lengths, or other dimensions.
+  """
+  try:
+    array = np.asarray(values)
+  except ValueError as error:
+    raise InputError(f"{what} make no array: {error}") from None
+  if array.ndim == 0 or (flat and array.ndim != 1):
+    raise InputError(
+      f"{what} are of shape {array.shape}; accepted: one for each example"
+    )
+  return array
 
 
 def compact_labels(labels: np.ndarray) -> np.ndarray:

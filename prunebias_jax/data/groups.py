@@ -30,8 +30,13 @@ def identity_columns(
   """
   found: dict[str, np.ndarray] = {}
   for name, column in columns.items():
-    values = pd.Series(np.asarray(column))
     what = f"{where}: identity {name!r}"
+    array = np.asarray(column)
+    if array.ndim != 1:
+      raise InputError(
+        f"{what} is of shape {array.shape}; accepted: a value for each example"
+      )
+    values = pd.Series(array)
     refuse_missing(values, what)
     groups = values.unique().tolist()
     groups.sort(key=lambda one: (isinstance(one, str), one))

@@ -337,9 +337,7 @@ def test_no_label_in_test(make_splits: MakeSplits) -> None:
   assert rows[["accuracy", "auc", "tcb", "ece"]].isna().all(axis=None)
   needless = ["predicted_positive", "uncertainty", "entropy", "threshold"]
   assert rows[needless].notna().all(axis=None)
-  assert set(rows["reason"]) == {
-    "no label in test: what needs one is not available"
-  }
+  assert set(rows["reason"]) == {"no label: what needs one is not available"}
   groups = result.tables["groups"]
   rows = groups[groups["attribute"] == "B"]
   assert rows["accuracy"].isna().all()

@@ -65,6 +65,8 @@ def test_classes_gray_images_and_no_identities():
     ({"labels": np.full((COUNT, 2), "a")}, r"labels are <U1 \(12, 2\)"),
     ({"labels": np.full((COUNT, 2), 0.5)}, "hold 0.5; accepted: 0, 1 and NaN"),
     ({"labels": np.full((COUNT, 2), np.inf)}, "hold inf; accepted: 0, 1 and"),
+    ({"labels": [[0, 1]] * 11 + [[0]]}, "labels make no array: .*inhomogene"),
+    ({"labels": 1}, r"labels are of shape \(\); accepted: one for each"),
     ({"labels": np.full((COUNT, 2), 257)}, "from 257 to 257, accepted are 0"),
     ({"labels": np.zeros((3, 2), int)}, "labels are 3 for 12 images"),
     ({"splits": ["trian"] * COUNT}, "unknown split 'trian'; accepted: train"),
@@ -73,6 +75,13 @@ def test_classes_gray_images_and_no_identities():
     ({"identities": {"old": [1] * COUNT}}, "'old' is 1 in every example"),
     ({"identities": {"old": [1, None] * 6}}, "'old' has 6 empty cells of 12"),
     ({"identities": {"old": [None] * COUNT}}, "'old' is empty"),
+    (
+      {"images": [np.zeros((8, 8 + x % 2, 3), np.uint8) for x in range(COUNT)]},
+      "images make no array: .*inhomogeneous",
+    ),
+    ({"images": {"train": []}}, "images of train; accepted: of train, valid"),
+    ({"splits": SPLITS[:, None]}, r"splits are of shape \(12, 1\); accepted"),
+    ({"identities": {"old": np.eye(COUNT)}}, r"'old' is of shape \(12, 12\)"),
     ({"identities": {"old": [0, 1]}}, "old are 2 for 12 images"),
   ],
 )

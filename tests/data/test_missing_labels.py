@@ -59,6 +59,14 @@ def test_every_nan_is_one_in_the_fingerprint():
   assert len(prints | {arrays(labels()).fingerprint()}) == 3
 
 
+def test_what_is_masked_is_missing():
+  masked = np.ma.masked_array(labels().astype(int), mask=False)
+  masked[7, 1] = np.ma.masked
+  found = arrays(masked).fingerprint()
+  assert found == arrays(labels([(7, 1)])).fingerprint()
+  assert found != arrays(labels()).fingerprint()
+
+
 def test_compact_labels_by_bits():
   found = compact_labels(np.array([[1.0, -np.nan], [0.0, 1.0]]))
   assert found.dtype == np.float32

@@ -262,7 +262,7 @@ def _splits(
     split: Split(
       images=_images(world.rng, tint, size)
       if split == "test"
-      else np.zeros((len(tint), 1, 1, 3), np.uint8),
+      else np.zeros((len(tint), size, size, 3), np.uint8),
       labels=drawn[split][1],
       identities=drawn[split][2],
       ids=np.array([f"{split}-{i:05d}" for i in range(len(tint))]),

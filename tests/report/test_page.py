@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from html.parser import HTMLParser
 import re
+import types
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from prunebias_jax import InputError, analysis, store
-from prunebias_jax.report import changes, write_report
+from prunebias_jax.report import changes, facts, write_report
 from prunebias_jax.report.group_table import group_rows
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import group_name
@@ -443,3 +445,22 @@ def test_a_figure_without_a_common_attribute_says_so(
   text = _Parsed(write_report(run).read_text()).text
   assert "Not available: no attribute has a value in every model." in text
   assert "in every model drawn (Interdependence: none)" in text
+
+
+def test_zeros_that_differ_between_seeds_are_a_range() -> None:
+  log = pd.DataFrame(
+    {
+      "pruner": "gmp-ri channels",
+      "sparsity": [0.5, 0.5, 0.9, 0.9],
+      "epoch": 3,
+      "zeros": [500, 460, 900, 900],
+    }
+  )
+  run = types.SimpleNamespace(
+    metrics=lambda: log, facts={"model": {"prunable": 1000}}
+  )
+  source: Any = types.SimpleNamespace(run=run)
+  assert facts.sparsity_rows(source) == [
+    ("gmp-ri channels", "50 %", "460 to 500", "46.000 % to 50.000 %"),
+    ("gmp-ri channels", "90 %", "900", "90.000 %"),
+  ]

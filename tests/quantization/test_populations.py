@@ -46,7 +46,7 @@ ALL = (Scheme.make("float16"), Scheme.make("int8_dynamic"), STATIC)
 
 
 def make_data(seed=0):
-  counts = dict(zip(SPLITS, (48, 20, 30), strict=True))
+  counts = dict(zip(SPLITS, (48, 20, 20), strict=True))
   return Dataset(
     name="tiny",
     task="multilabel",

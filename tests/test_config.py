@@ -40,6 +40,70 @@ def change(**changes):
     ({"train__epochs": 3}, r"pruning.end is 8, after the training"),
     ({"train__warmup": 20.0}, "train.warmup is 20 epochs"),
     (
+      {"pruning__regime": "from-scratch", "pruning__start": 3},
+      r"pruning.start is 3, which has no effect with .* from-scratch; .*: 2 \(",
+    ),
+    (
+      {"pruning__regime": "rewind", "pruning__initial": 0.0},
+      r"pruning.initial is 0.0, which has no effect .* rewind; accepted: 0.05",
+    ),
+    (
+      {"pruning__rewind": 3},
+      "rewind is 3, which .*, or pruning.regime rewind",
+    ),
+    *[
+      (
+        {"pruning__regime": regime, f"pruning__{name}": value},
+        rf"pruning.{name} is '{value}', which has no effect with .*{regime}",
+      )
+      for regime, name, value in (
+        ("rigl", "structure", "2:4"),
+        ("rigl", "schedule", "constant"),
+        ("from-scratch", "schedule", "constant"),
+        ("rewind", "schedule", "constant"),
+      )
+    ],
+    (
+      {"pruning__regime": "rewind", "dense_apart": True},
+      "dense_apart is for regimes that prune from random .* is 'rewind'",
+    ),
+    (
+      {"pruning__regime": "rigl", "pruning__start": 0},
+      "pruning.start is 0; accepted with pruning.regime rigl: from 1",
+    ),
+    (
+      {"pruning__regime": "rigl", "pruning__criterion": "random"},
+      "pruning.criterion is 'random', which has no effect with .*regime rigl",
+    ),
+    (
+      {"pruning__regime": "rigl", "train__epochs": 5},
+      r"pruning.end is 8, after the training \(train.epochs is 5\)",
+    ),
+    ({"pruning__regrow": 0.5}, "regrow is 0.5, .*, or pruning.regime rigl"),
+    (
+      {"pruning__regime": "rigl", "pruning__regrow": 1.5},
+      r"pruning.regrow is 1.5; accepted: \[0, 1\]",
+    ),
+    (
+      {"pruning__regime": "one-shot", "pruning__unit": "steps"},
+      "unit is .steps., .*pruning.regime gmp-ri or gmp-pt or rewind or rigl",
+    ),
+    (
+      {"pruning__regime": "rewind", "pruning__rewind": 10},
+      r"pruning.rewind is 10; accepted: less than train.epochs \(10\)",
+    ),
+    *[
+      (
+        {
+          "pruning__regime": regime,
+          "pruning__shared_dense_parent": True,
+          "sparsities": (0.0, 0.5),
+        },
+        "shared_dense_parent is True, .*pruning.regime gmp-pt or one-shot",
+      )
+      for regime in ("gmp-ri", "from-scratch", "rewind", "rigl")
+    ],
+    (
       {"train__optimizer": "adam", "train__nesterov": True},
       "train.nesterov needs train.optimizer sgd",
     ),

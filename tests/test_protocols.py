@@ -19,7 +19,7 @@ CONFIGS = sorted(ROOT.glob("configs/*.py"))
 
 def test_the_joint_protocol():
   sweep = protocols.joint()
-  assert schedule.update_epochs(sweep.pruning) == [10 * k for k in range(1, 9)]
+  assert schedule.update_times(sweep.pruning) == [10 * k for k in range(1, 9)]
   assert sweep.sparsities == (0.0, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
   expected = [0.05, 0.379, 0.616, 0.777, 0.875, 0.927, 0.947, 0.950]
   np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_the_joint_protocol():
 
 def test_pruning_a_trained_model():
   sweep = protocols.joint(regime="gmp-pt")
-  assert schedule.update_epochs(sweep.pruning) == list(range(1, 60, 4))
+  assert schedule.update_times(sweep.pruning) == list(range(1, 60, 4))
   finetune = sweep.finetune
   assert (finetune.optimizer, finetune.learning_rate) == ("adam", 1e-4)
   assert (finetune.epochs, finetune.schedule) == (80, "constant")
@@ -42,7 +42,7 @@ def test_pruning_a_trained_model():
 
 def test_single_labels():
   sweep = protocols.single("Smiling")
-  assert schedule.update_epochs(sweep.pruning) == list(range(2, 16))
+  assert schedule.update_times(sweep.pruning) == list(range(2, 16))
   assert (sweep.train.epochs, len(sweep.seeds)) == (20, 5)
   assert (sweep.train.learning_rate, sweep.train.momentum) == (0.1, 0.9)
   assert sweep.data.labels == ("Smiling",)

@@ -205,9 +205,9 @@ def _print_estimate(sweep: Sweep, estimate: Any) -> None:
     "device": estimate.device,
     "memory": f"{estimate.device_bytes / gigabyte:.2f} GB on each device",
     "disk": f"{estimate.disk_bytes / gigabyte:.2f} GB",
-    "shared": f"{estimate.trained_epochs} epochs are trained for "
-    f"{estimate.member_epochs} member epochs: levels that are still one are "
-    "trained once",
+    "shared": f"{round(estimate.trained_epochs, 1):.10g} epochs are trained "
+    f"for {round(estimate.member_epochs, 1):.10g} member epochs: levels that "
+    "are still one are trained once",
     "chunks": f"{estimate.chunks}, one after the other",
     "operations": f"{estimate.flops:.3g} FLOP",
     "members run": _ways(estimate),

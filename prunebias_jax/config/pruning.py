@@ -8,6 +8,31 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, setting
 
 CRITERIA = ("magnitude", "random", "saliency")
+REGIMES = ("gmp-ri", "gmp-pt", "one-shot", "from-scratch", "rewind", "rigl")
+
+# Regimes that update masks by a schedule, and the phase of training in which.
+UPDATED_DURING = {"gmp-ri": "train", "gmp-pt": "finetune", "rigl": "train"}
+
+# Regimes that train dense and then again by the settings of `finetune`.
+FINETUNED = ("gmp-pt", "one-shot")
+
+# Settings that only some regimes read. one-shot reads no schedule either, but
+# runs are recorded that hold one.
+_SCHEDULED = ("gmp-ri", "gmp-pt", "one-shot")
+_PRUNES = tuple(one for one in REGIMES if one != "rigl")
+_READ_BY = {
+  "shared_dense_parent": FINETUNED,
+  "start": (*_SCHEDULED, "rigl"),
+  "every": (*_SCHEDULED, "rigl"),
+  "end": (*_SCHEDULED, "rigl"),
+  "initial": _SCHEDULED,
+  "schedule": _SCHEDULED,
+  "unit": ("gmp-ri", "gmp-pt", "rewind", "rigl"),
+  "rewind": ("rewind",),
+  "regrow": ("rigl",),
+  "criterion": _PRUNES,
+  "structure": _PRUNES,
+}
 
 
 class Pattern(NamedTuple):
@@ -26,18 +51,24 @@ class Pattern(NamedTuple):
 class Pruning(Part):
   """Which weights are pruned, and when.
 
-  Masks are updated at the beginning of the epochs start, start + every, ...
-  below end; sparsity follows a cubic and the last update reaches the level.
-  gmp-ri prunes while training from random initialisation. gmp-pt trains dense
-  first and prunes during `finetune`, whose epochs are then counted here.
-  one-shot trains dense, prunes once and fine-tunes.
+  Masks are updated at the beginning of the epochs (or steps) start, start +
+  every, ... below end; sparsity follows a cubic and the last update reaches the
+  level. gmp-ri prunes while training from random initialisation. gmp-pt trains
+  dense first and prunes during `finetune`, whose epochs are then counted here.
+  one-shot trains dense, prunes once and fine-tunes. from-scratch makes the
+  masks once before the first step. rewind trains dense, prunes once, goes back
+  to the weights of an early epoch and trains again from there. rigl has random
+  masks from the beginning; its updates drop weights and grow as many.
   """
 
   regime: str = setting(
     "gmp-ri",
     help="gmp-ri (prune while training), gmp-pt (train dense, then prune while "
-    "fine-tuning) or one-shot (train dense, prune at once, fine-tune)",
-    choices=lambda: ("gmp-ri", "gmp-pt", "one-shot"),
+    "fine-tuning), one-shot (train dense, prune at once, fine-tune), "
+    "from-scratch (prune the initial weights, train), rewind (train dense, "
+    "prune at once, back to early weights, train again) or rigl (random masks; "
+    "while training drop by magnitude, grow by gradient)",
+    choices=lambda: REGIMES,
   )
   shared_dense_parent: bool = setting(
     False,
@@ -45,14 +76,19 @@ class Pruning(Part):
     "first seed, not each from its own",
   )
 
+  unit: str = setting(
+    "epochs",
+    help="what start, every, end and rewind count: epochs, or steps",
+    choices=lambda: ("epochs", "steps"),
+  )
   start: int = setting(
-    2, help="epoch of the first mask update", unit="epochs", low=0
+    2, help="the first mask update", unit="epochs or steps", low=0
   )
   every: int = setting(
-    1, help="epochs between mask updates", unit="epochs", low=1
+    1, help="time between mask updates", unit="epochs or steps", low=1
   )
   end: int = setting(
-    8, help="mask updates stop before this epoch", unit="epochs", low=1
+    8, help="mask updates stop before this", unit="epochs or steps", low=1
   )
   initial: float = setting(
     0.05,
@@ -60,6 +96,21 @@ class Pruning(Part):
     unit="share of weights",
     low=0,
     below=1,
+  )
+  rewind: int = setting(
+    1,
+    help="regime rewind: how much of the dense training the weights keep when "
+    "they go back; 0 is back to the initial weights",
+    unit="epochs or steps",
+    low=0,
+  )
+  regrow: float = setting(
+    0.3,
+    help="regime rigl: how many of the kept weights move at first; falls to 0 "
+    "at pruning.end along a cosine",
+    unit="share of weights",
+    low=0,
+    high=1,
   )
   criterion: str = setting(
     "magnitude",
@@ -70,9 +121,9 @@ class Pruning(Part):
   )
   scoring_examples: int = setting(
     0,
-    help="criterion saliency: training examples that the gradient is taken on, "
-    "drawn once by data.seed for all members; up to a batch or a multiple of "
-    "it, 0 for a batch",
+    help="criterion saliency and regime rigl: training examples that the "
+    "gradient is taken on, drawn by data.seed for all members; up to a batch "
+    "or a multiple of it, 0 for a batch",
     unit="examples",
     low=0,
   )
@@ -107,8 +158,37 @@ class Pruning(Part):
     found = re.fullmatch("([0-9]+):([0-9]+)", self.structure)
     return Pattern(int(found[1]), int(found[2])) if found else None
 
+  @property
+  def scored_by(self) -> str:
+    """The criterion by which masks are made."""
+    return "random" if self.regime == "rigl" else self.criterion
+
+  def at_once(self) -> "Pruning":
+    """The same pruning with a single mask update, at the beginning."""
+    kept = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(self)
+      if "one-shot" in _READ_BY.get(field.name, REGIMES)
+    }
+    once = {"regime": "one-shot", "start": 0, "every": 1, "end": 1}
+    return Pruning(**{**kept, **once})
+
   def check(self) -> None:
-    """Refuses what is no structure, and a schedule that ends too early."""
+    """Refuses what has no effect or does not fit."""
+    for field in dataclasses.fields(self):
+      regimes = _READ_BY.get(field.name, REGIMES)
+      value = getattr(self, field.name)
+      if self.regime not in regimes and value != field.default:
+        raise InputError(
+          f"pruning.{field.name} is {value!r}, which has no effect with "
+          f"pruning.regime {self.regime}; accepted: {field.default!r} (the "
+          f"default), or pruning.regime {' or '.join(regimes)}"
+        )
+    if self.regime == "rigl" and self.start == 0:
+      raise InputError(
+        "pruning.start is 0; accepted with pruning.regime rigl: from 1 (its "
+        "first masks are made at 0)"
+      )
     pattern = self.pattern
     if pattern is None and self.structure not in ("unstructured", "channels"):
       raise InputError(

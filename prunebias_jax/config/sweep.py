@@ -6,7 +6,7 @@ import math
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
 from prunebias_jax.config.model import Model
-from prunebias_jax.config.pruning import Pruning
+from prunebias_jax.config.pruning import FINETUNED, UPDATED_DURING, Pruning
 from prunebias_jax.config.train import Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, part, setting
@@ -86,6 +86,13 @@ class Sweep(Part):
       dataclasses.replace(self, sparsities=pruned, dense_apart=False),
     )
 
+  @property
+  def phases(self) -> tuple[str, ...]:
+    """Which of train, dense and finetune train some member."""
+    finetunes = self.pruning.regime in FINETUNED and any(self.sparsities)
+    used = {"dense": self.dense_apart, "finetune": finetunes}
+    return ("train", *(name for name in used if used[name]))
+
   def check(self) -> None:
     """Refuses what does not fit together."""
     for name in ("seeds", "sparsities"):
@@ -112,41 +119,43 @@ class Sweep(Part):
           f"sweep.dense_apart needs sparsity 0 and others among sparsities "
           f"({self.sparsities})"
         )
-      if self.pruning.regime in ("gmp-pt", "one-shot"):
+      if self.pruning.regime in (*FINETUNED, "rewind"):
         raise InputError(
           f"sweep.dense_apart is for regimes that prune from random "
           f"initialisation; pruning.regime is {self.pruning.regime!r}, whose "
           "pruned members begin as dense ones"
         )
-    if self.pruning.shared_dense_parent:
-      if 0.0 not in self.sparsities or not self.execution.keep_parameters:
-        raise InputError(
-          "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
-          "execution.keep_parameters"
-        )
-      if self.pruning.regime == "gmp-ri":
-        raise InputError(
-          "pruning.shared_dense_parent needs pruning.regime gmp-pt or one-shot"
-        )
+    stored = 0.0 in self.sparsities and self.execution.keep_parameters
+    if self.pruning.shared_dense_parent and not stored:
+      raise InputError(
+        "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
+        "execution.keep_parameters"
+      )
     self._check_crop()
-    scheduled = {"gmp-ri": "train", "gmp-pt": "finetune"}
-    phase = scheduled.get(self.pruning.regime)
-    prunes = any(level > 0 for level in self.sparsities)
     self._check_scoring()
     self._check_pattern()
-    if phase is None or not prunes:
-      return
-    epochs = getattr(self, phase).epochs
-    if self.pruning.end > epochs:
+    if any(self.sparsities) and self.pruning.unit == "epochs":
+      self._check_times()
+
+  def _check_times(self) -> None:
+    """Refuses epochs that the training does not have."""
+    phase = UPDATED_DURING.get(self.pruning.regime)
+    if phase and self.pruning.end > getattr(self, phase).epochs:
       raise InputError(
         f"pruning.end is {self.pruning.end}, after the training "
-        f"({phase}.epochs is {epochs})"
+        f"({phase}.epochs is {getattr(self, phase).epochs})"
+      )
+    rewinds = self.pruning.regime == "rewind"
+    if rewinds and self.pruning.rewind >= self.train.epochs:
+      raise InputError(
+        f"pruning.rewind is {self.pruning.rewind}; accepted: less than "
+        f"train.epochs ({self.train.epochs})"
       )
 
   def _check_scoring(self) -> None:
     """Refuses a scoring sample that cannot be cut into batches."""
     count = self.pruning.scoring_examples
-    phase = "train" if self.pruning.regime == "gmp-ri" else "finetune"
+    phase = "finetune" if self.pruning.regime in FINETUNED else "train"
     batch = getattr(self, phase).batch
     if count > batch and count % batch:
       raise InputError(
@@ -170,10 +179,7 @@ class Sweep(Part):
     """Refuses shifts where windows at random places are cut instead."""
     if self.data.resize != "device":
       return
-    phases = (
-      ("train",) if self.pruning.regime == "gmp-ri" else ("train", "finetune")
-    )
-    for name in phases:
+    for name in self.phases:
       crop = getattr(self, name).crop
       if crop:
         raise InputError(

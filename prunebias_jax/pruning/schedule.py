@@ -9,37 +9,37 @@ import numpy as np
 from prunebias_jax.config import Pruning
 
 
-def update_epochs(pruning: Pruning) -> list[int]:
-  """The epochs at whose beginning masks are updated."""
+def update_times(pruning: Pruning) -> list[int]:
+  """When masks are updated: at the beginning of these epochs or steps."""
   return list(range(pruning.start, pruning.end, pruning.every))
 
 
 def sparsities(pruning: Pruning, level: float) -> list[float]:
   """The sparsity after each mask update, as `pruning.schedule` has it."""
   if pruning.schedule == "constant":
-    return [level] * len(update_epochs(pruning))
+    return [level] * len(update_times(pruning))
   return cubic(pruning, level)
 
 
 def cubic(pruning: Pruning, level: float) -> list[float]:
   """The sparsity after each mask update.
 
-  s(e) = s_T - (s_T - s_0) (1 - (e - e_0) / (e_1 - e_0))^3 at the update epochs
+  s(e) = s_T - (s_T - s_0) (1 - (e - e_0) / (e_1 - e_0))^3 at the update times
   e, with the end e_1 exclusive. (Zhu & Gupta 2017, as used by Iofinova et al.
   2023, who stop just short of s_T; here the last update reaches it.)
 
   Args:
-    pruning: first epoch e_0, end e_1 and initial sparsity s_0.
+    pruning: first time e_0, end e_1 and initial sparsity s_0.
     level: the final sparsity s_T. Where it is below s_0, it is s_0 too.
 
   Returns:
-    One sparsity for each of `update_epochs`.
+    One sparsity for each of `update_times`.
   """
   initial = min(pruning.initial, level)
   span = pruning.end - pruning.start
   rising = [
-    level - (level - initial) * (1 - (epoch - pruning.start) / span) ** 3
-    for epoch in update_epochs(pruning)
+    level - (level - initial) * (1 - (time - pruning.start) / span) ** 3
+    for time in update_times(pruning)
   ]
   return [*rising[:-1], level]
 

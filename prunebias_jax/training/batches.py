@@ -22,6 +22,7 @@ from prunebias_jax.data import cache
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.data.markers import shown
 from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
+from prunebias_jax.training.plan import Segment
 from prunebias_jax.training.population import Population
 
 # XLA's alignment of CPU buffers: others are copied.
@@ -46,6 +47,26 @@ class Dispatch(NamedTuple):
   epoch: int
   first: int
   steps: int
+
+
+def dispatches(
+  segment: Segment, done: int, most: int
+) -> Generator[Dispatch, None, None]:
+  """The calls of the training program that a segment still needs.
+
+  They end where epochs end.
+
+  Args:
+    segment: the segment.
+    done: steps of it done already.
+    most: the most steps in one call.
+  """
+  each = segment.steps_per_epoch
+  while done < len(segment.steps):
+    epoch, first = divmod(segment.steps[done], each)
+    count = min(most, each - first, len(segment.steps) - done)
+    yield Dispatch(segment.phase.first_epoch + epoch, first, count)
+    done += count
 
 
 class Source(NamedTuple):

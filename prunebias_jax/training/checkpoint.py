@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import logging
 from pathlib import Path
+import time
 from typing import NamedTuple, Self
 
 import jax
@@ -20,12 +21,12 @@ import orbax.checkpoint.experimental.v1 as ocp
 
 from prunebias_jax import store
 from prunebias_jax.errors import InputError
-from prunebias_jax.training.member import Best, Member, Progress
+from prunebias_jax.training.member import Best, Early, Member, Progress
 
 log = logging.getLogger(__name__)
 
 # Raised whenever what a `Snapshot` holds changes.
-LAYOUT = 2
+LAYOUT = 3
 LAYOUT_FILE = "layout.json"
 
 
@@ -37,20 +38,27 @@ class Snapshot(NamedTuple):
     sums: loss and accuracy [seed, branch] summed over the epoch so far.
     best: the members at their lowest validation loss; None where the config
       does not ask for them.
+    early: what the members go back to; None where they do not.
   """
 
   state: Member
   sums: Progress
   best: Best | None
+  early: Early | None
 
 
 class Checkpoints:
   """The checkpoints of a chunk, by steps done.
 
   Use as a context: leaving it waits for a save in progress.
+
+  Attributes:
+    saved: when the last one was written, as `time.monotonic` has it; at first
+      when this began.
   """
 
   def __init__(self, directory: Path) -> None:
+    self.saved = time.monotonic()
     self._directory = directory
     self._checkpointer = ocp.training.Checkpointer(
       directory.resolve(),
@@ -78,6 +86,7 @@ class Checkpoints:
       self._checkpointer.save_async if background else (self._checkpointer.save)
     )
     write(step, snapshot, force=True, overwrite=True)
+    self.saved = time.monotonic()
 
   def newest(
     self, like: Callable[[int], Snapshot]

@@ -1,23 +1,28 @@
 """Members that are trained together: some seeds, some levels, to the end."""
 
-from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 import logging
 from pathlib import Path
 import time
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from prunebias_jax.training.batches import Dispatch
+from prunebias_jax.config import Train
+from prunebias_jax.training.batches import dispatches
 from prunebias_jax.training.checkpoint import Checkpoints, Snapshot
 from prunebias_jax.training.engine import Engine
+from prunebias_jax.training.hooks import EpochEnd, Hooks
 from prunebias_jax.training.layout import MEMBERS
-from prunebias_jax.training.member import Member, Progress
-from prunebias_jax.training.plan import Segment, make_plan, parents
+from prunebias_jax.training.member import Early, Member, Progress
+from prunebias_jax.training.plan import (
+  Segment,
+  changes,
+  make_plan,
+  parents,
+)
 from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
@@ -27,46 +32,6 @@ POLL_SECONDS = 1.0
 
 class PreemptedError(Exception):
   """Training stops early, for the reason given; the same call goes on."""
-
-
-class EpochEnd(NamedTuple):
-  """What is known after an epoch.
-
-  Attributes:
-    segment: the segment that the epoch belongs to.
-    epoch: epochs done, over all phases.
-    loss: mean over the epoch's steps, [seed, branch].
-    accuracy: likewise.
-    zeros: pruned weights, [seed, branch].
-    healthy: whether a member is still trained, [seed, branch].
-    valid_loss: validation loss [seed, branch], where the best is kept and
-      some branch has its final sparsity.
-  """
-
-  segment: Segment
-  epoch: int
-  loss: np.ndarray
-  accuracy: np.ndarray
-  zeros: np.ndarray
-  healthy: np.ndarray
-  valid_loss: np.ndarray | None
-
-
-class Hooks(NamedTuple):
-  """What a run wants to hear of, and to say.
-
-  Attributes:
-    epoch: called after every epoch.
-    finished: called after a segment with which levels end.
-    stop: why to stop; "" for going on.
-    parents: dense parents that are trained already, given fresh members
-      [seed, 1, ...]; None where they are yet to be trained.
-  """
-
-  epoch: Callable[[EpochEnd], None]
-  finished: Callable[[Population, Snapshot, Segment], None]
-  stop: Callable[[], str]
-  parents: Callable[[Member], Member | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,12 +60,12 @@ class Chunk:
     sweep = dataclasses.replace(
       sweep, sparsities=self.sparsities, pruning=pruning
     )
-    return make_plan(sweep, self.engine.layers)
+    examples = len(self.engine.dataset.splits["train"])
+    return make_plan(sweep, self.engine.layers, examples)
 
   def steps(self, place: int) -> int:
     """Steps of a segment."""
-    segment = self.segments[place]
-    return len(segment.epochs) * self.engine.steps_per_epoch(segment.phase)
+    return len(self.segments[place].steps)
 
   @property
   def total_steps(self) -> int:
@@ -108,13 +73,13 @@ class Chunk:
     return sum(map(self.steps, range(len(self.segments))))
 
   @functools.cached_property
-  def _populations(self) -> dict[tuple[str, int], Population]:
+  def _populations(self) -> dict[tuple[Train, int, int], Population]:
     return {}
 
   def population(self, place: int) -> Population:
     """The population of a segment; segments of the same shape share one."""
     segment = self.segments[place]
-    key = segment.phase.name, len(segment.branches)
+    key = segment.phase.config, segment.phase.first_epoch, len(segment.branches)
     if key not in self._populations:
       self._populations[key] = self.engine.population(
         segment.phase, self.seeds, len(segment.branches)
@@ -153,15 +118,17 @@ class Chunk:
       return place, done, Snapshot(*map(population.adopt, found[1]))
     population = self.population(0)
     fresh = population.init()
+    first = self.segments[0].phase
     later = [
       place
       for place, segment in enumerate(self.segments)
-      if segment.phase.name == "finetune"
+      if segment.phase != first
     ]
     if later:
       trained = hooks.parents(population.unpadded(fresh))
       if trained is not None:
-        before = self._fresh(population, population.adopt(trained))
+        state, early = map(population.adopt, trained)
+        before = self._fresh(population, state)._replace(early=early)
         return later[0], 0, self._enter(later[0], before, hooks)
     return 0, 0, self._start(0, self._fresh(population, fresh))
 
@@ -169,13 +136,13 @@ class Chunk:
     """The beginning of a state that nothing is known of yet."""
     keeps = self.engine.sweep.execution.keep_best
     best = population.no_best(state) if keeps else None
-    return Snapshot(state, _no_progress(population), best)
+    return Snapshot(state, _no_progress(population), best, None)
 
   def _enter(self, place: int, before: Snapshot, hooks: Hooks) -> Snapshot:
     """The beginning of a segment, from the end of the last."""
     old, new = self.segments[place - 1], self.segments[place]
     population = self.population(place)
-    state, _, best = before
+    state, sums, best, early = before
     shared = self.engine.sweep.pruning.shared_dense_parent
     if old.phase != new.phase and shared:
       earlier = self.population(place - 1)
@@ -183,14 +150,14 @@ class Chunk:
       state = earlier.adopt(parent)
     origin = parents(old.branches, new.branches)
     if old.branches != new.branches:
-      state, best = population.fork((state, best), origin)
+      everything = state, sums, best, early
+      state, sums, best, early = population.fork(everything, origin)
     if old.phase != new.phase:
-      state = population.restart(state)
+      state, sums = population.restart(state), _no_progress(population)
     if best is not None:
-      # The best is sought among members of equal sparsity.
-      changed = np.array(old.counts)[origin] != np.array(new.counts)
-      best = population.forget_best(best, changed.any(-1))
-    return self._start(place, Snapshot(state, before.sums, best))
+      # The best is sought among members of equal masks.
+      best = population.forget_best(best, np.array(changes(old, new)))
+    return self._start(place, Snapshot(state, sums, best, early))
 
   def _shared_parent(self, members: Member, hooks: Hooks) -> Member:
     """The dense member that all start from, when it is stored.
@@ -200,36 +167,30 @@ class Chunk:
     Raises:
       PreemptedError: asked to stop meanwhile.
     """
-    while (parent := hooks.parents(members)) is None:
+    while (parents := hooks.parents(members)) is None:
       if reason := hooks.stop():
         raise PreemptedError(f"{reason}, a checkpoint is written")
       time.sleep(POLL_SECONDS)
-    return parent
+    return parents.state
 
   def _start(self, place: int, before: Snapshot) -> Snapshot:
-    """Updates the masks where the segment begins with that."""
+    """Updates the masks, keeps weights or goes back, as the segment says."""
     segment, population = self.segments[place], self.population(place)
-    state = before.state
+    state, early = before.state, before.early
     if segment.prunes:
       counts = np.array(segment.counts, np.int32)
       batch = self.engine.scoring(population)
       state = population.prune(state, counts, batch)
-    return Snapshot(state, _no_progress(population), before.best)
-
-  def _watches(self, place: int) -> bool:
-    """Whether some branch of a segment could give the best parameters."""
-    segment = self.segments[place]
-    last = {
-      level: counts
-      for one in self.segments
-      for branch, counts in zip(one.branches, one.counts, strict=True)
-      for level in branch
-    }
-    return self.engine.sweep.execution.keep_best and any(
-      counts == last[level]
-      for branch, counts in zip(segment.branches, segment.counts, strict=True)
-      for level in branch
-    )
+    if segment.moves is not None:
+      # Every update has a sample of its own, named by its step.
+      sample = self.engine.sample(population, segment.steps.start)
+      moves = np.array(segment.moves, np.int32)
+      state = population.regrow(state, moves, sample)
+    if early is not None and segment.phase.rewinds:
+      state, early = population.rewind(state, early), None
+    elif early is None and segment.early:
+      early = population.early(state)
+    return before._replace(state=state, early=early)
 
   def _train_segment(
     self,
@@ -242,14 +203,13 @@ class Chunk:
   ) -> Snapshot:
     """Trains to the end of a segment; how things are there."""
     segment, population = self.segments[place], self.population(place)
-    steps = self.engine.steps_per_epoch(segment.phase)
+    steps = segment.steps_per_epoch
     before = sum(map(self.steps, range(place)))
-    saved = time.monotonic()
-    state, sums, best = snapshot
+    state, sums, best, early = snapshot
     zeros = population.zeros(state)
-    dispatches = list(self._dispatches(place, done))
-    with self.engine.sources(population, dispatches) as sources:
-      for dispatch, source in zip(dispatches, sources, strict=True):
+    calls = list(dispatches(segment, done, population.dispatch))
+    with self.engine.sources(population, calls) as sources:
+      for dispatch, source in zip(calls, sources, strict=True):
         epoch, first, count = dispatch
         bar.set_description(f"epoch {epoch + 1}", refresh=False)
         if first == 0:
@@ -269,45 +229,26 @@ class Chunk:
         done += count
         ended = first + count == steps
         if ended:
-          end = EpochEnd(
-            segment=segment,
-            epoch=epoch + 1,
-            loss=population.grid(sums.loss) / steps,
-            accuracy=population.grid(sums.accuracy) / steps,
-            zeros=zeros,
-            healthy=population.grid(state.healthy),
-            valid_loss=None,
-          )
-          if best is not None and self._watches(place):
+          end = _epoch_end(segment, epoch, population, state, sums, zeros)
+          if best is not None and segment.settled:
             loss = self.engine.valid_loss(population, state)
             best = population.keep_better(best, state, loss)
             end = end._replace(valid_loss=loss)
           hooks.epoch(end)
-        last = done == self.steps(place)
+        snapshot = Snapshot(state, sums, best, early)
+        last = ended and done == self.steps(place)
         reason = hooks.stop()
-        if last or reason or self._is_due(ended, saved):
-          snapshot = Snapshot(state, sums, best)
+        if last or reason or self._is_due(ended, checkpoints.saved):
           checkpoints.save(before + done, population.unpadded(snapshot))
-          saved = time.monotonic()
         if reason:
           raise PreemptedError(f"{reason}, a checkpoint is written")
-    return Snapshot(state, sums, best)
-
-  def _dispatches(self, place: int, done: int) -> Iterator[Dispatch]:
-    """The calls of the training program that a segment still needs."""
-    segment = self.segments[place]
-    steps = self.engine.steps_per_epoch(segment.phase)
-    while done < self.steps(place):
-      first = done % steps
-      count = min(self.population(place).dispatch, steps - first)
-      yield Dispatch(segment.epochs[done // steps], first, count)
-      done += count
+    return snapshot
 
   def _step(self, segment: Segment, epoch: int) -> int:
     """The number of an epoch's first step, over all phases."""
-    steps = self.engine.steps_per_epoch(segment.phase)
     earlier = epoch - segment.phase.first_epoch
-    return self.engine.first_step(segment.phase) + earlier * steps
+    first = self.engine.first_step(segment.phase)
+    return first + earlier * segment.steps_per_epoch
 
   def _is_due(self, epoch_ended: bool, saved: float) -> bool:
     """Whether it is time for a checkpoint."""
@@ -330,7 +271,13 @@ class Chunk:
     state = population.shapes()
     keeps = self.engine.sweep.execution.keep_best
     best = jax.eval_shape(population.no_best, state) if keeps else None
-    padded = Snapshot(state, _no_progress(population), best)
+    early = Early(state.params, state.batch_stats)
+    padded = Snapshot(
+      state,
+      _no_progress(population),
+      best,
+      early if self.segments[place].early else None,
+    )
     return jax.eval_shape(population.unpadded, padded)
 
 
@@ -338,6 +285,30 @@ def _no_progress(population: Population) -> Progress:
   """Sums of no steps: [seed, branch], on the population's devices."""
   zeros = population.place(np.zeros(population.padded, np.float32), MEMBERS)
   return Progress(zeros, zeros)
+
+
+def _epoch_end(
+  segment: Segment,
+  epoch: int,
+  population: Population,
+  state: Member,
+  sums: Progress,
+  zeros: np.ndarray,
+) -> EpochEnd:
+  phase, steps = segment.phase, segment.steps_per_epoch
+  # A phase may begin inside an epoch.
+  first = (epoch - phase.first_epoch) * steps
+  steps -= max(0, phase.begin - first)
+  return EpochEnd(
+    segment=segment,
+    epoch=epoch + 1 - phase.first_epoch + phase.logged_before,
+    images=steps * population.batch,
+    loss=population.grid(sums.loss) / steps,
+    accuracy=population.grid(sums.accuracy) / steps,
+    zeros=zeros,
+    healthy=population.grid(state.healthy),
+    valid_loss=None,
+  )
 
 
 def _show(bar: tqdm, count: int, zeros: np.ndarray, loss: np.ndarray) -> None:

@@ -140,7 +140,7 @@ def cost_table(run: store.Run) -> pd.DataFrame:
   }
   rows: list[dict[str, Any]] = []
   layers: list[Layer] | None = None
-  for _, alike in usable.groupby(shared, sort=False):
+  for _, alike in usable.groupby(shared, sort=False, dropna=False):
     trained = alike.index[alike["quantization"] == "none"]
     if not len(trained):
       continue

@@ -17,7 +17,11 @@ import numpy as np
 from scipy import special
 
 from prunebias_jax import models
-from prunebias_jax.config import DETERMINISTIC_FLAG, Execution, Sweep
+from prunebias_jax.config import (
+  DETERMINISTIC_FLAG,
+  Execution,
+  Sweep,
+)
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
@@ -27,13 +31,12 @@ from prunebias_jax.pruning.structure import require_axes
 from prunebias_jax.training import batches, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
-from prunebias_jax.training.plan import Phase
+from prunebias_jax.training.plan import Phase, require_fit, steps_per_epoch
 from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
 
 EVALUATED = ("valid", "test")
-FINETUNED = ("gmp-pt", "one-shot")  # regimes with a second phase
 
 
 class Precision(NamedTuple):
@@ -88,19 +91,20 @@ class Engine:
 
     Raises:
       InputError: a batch larger than the training split, no labels to choose
-        the best by, or devices that are not there.
+        the best by, devices that are not there, or mask updates that never
+        come.
     """
     examples = len(dataset.splits["train"])
-    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
-    named = {"finetune": finetunes, "dense": sweep.dense_apart}
-    for name in ("train", *(name for name, used in named.items() if used)):
+    for name in sweep.phases:
       batch = getattr(sweep, name).batch
       if examples < batch:
         raise InputError(
           f"{name}.batch is {batch}; accepted: up to the {examples} examples "
           "of the training split"
         )
-    scoring = CRITERIA[sweep.pruning.criterion].differentiates
+    require_fit(sweep, examples)
+    scoring = CRITERIA[sweep.pruning.scored_by].differentiates
+    scoring |= sweep.pruning.regime == "rigl"
     if scoring and examples < sweep.pruning.scoring_examples:
       raise InputError(
         f"pruning.scoring_examples is {sweep.pruning.scoring_examples}; "
@@ -171,7 +175,7 @@ class Engine:
 
   def steps_per_epoch(self, phase: Phase) -> int:
     """Whole batches in the training split."""
-    return len(self.dataset.splits["train"]) // phase.config.batch
+    return steps_per_epoch(phase, len(self.dataset.splits["train"]))
 
   def first_step(self, phase: Phase) -> int:
     """Steps of the phases before this one."""
@@ -245,20 +249,19 @@ class Engine:
       batches.one_ahead(batches.streamed(population, split, dispatches))
     )
 
-  def scoring(
-    self, population: Population, number: int = 0
-  ) -> TrainData | None:
-    """What a mask update takes a gradient on, on a population's devices.
+  def scoring(self, population: Population) -> TrainData | None:
+    """What the criterion takes a gradient on; None where it takes none."""
+    criterion = CRITERIA[self.sweep.pruning.scored_by]
+    return self.sample(population, 0) if criterion.differentiates else None
 
-    None where the criterion takes none.
+  def sample(self, population: Population, number: int) -> TrainData:
+    """Training examples for a gradient, on a population's devices.
 
     Args:
       population: decides the devices and the examples a step.
       number: which sample; the same number gives the same examples.
     """
     pruning = self.sweep.pruning
-    if not CRITERIA[pruning.criterion].differentiates:
-      return None
     sample = scoring.scoring_batch(
       self.dataset,
       count=pruning.scoring_examples,

@@ -44,8 +44,8 @@ class Estimate:
   chunks: int
   parameters: int
   prunable: int
-  member_epochs: int
-  trained_epochs: int
+  member_epochs: float
+  trained_epochs: float
   flops: float
   device_bytes: int
   disk_bytes: int
@@ -69,25 +69,26 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
   log_incomplete(sweep.pruning, engine.layers)
   size = chunk_rows(engine, rows)
   seconds, flops, device_bytes = 0.0, 0.0, 0
-  member_epochs, trained_epochs = 0, 0
+  member_epochs, trained_epochs = 0.0, 0.0
   for part in sweep.parts():
     apart = dataclasses.replace(engine, sweep=part)
     measured: dict[tuple[str, int], tuple[float, float]] = {}
-    for segment in make_plan(part, engine.layers):
+    for segment in make_plan(part, engine.layers, len(dataset.splits["train"])):
       key = segment.phase.name, len(segment.branches)
       if key not in measured:
         population = sample(apart, segment, size)
         found = measure(apart, population, steps)
         measured[key] = found.seconds, operations(apart, population)
         device_bytes = max(device_bytes, found.bytes)
-      epochs = len(segment.epochs)
-      count = epochs * apart.steps_per_epoch(segment.phase) * rows / size
+      epochs = segment.epochs
+      count = len(segment.steps) * rows / size
       seconds += measured[key][0] * count
       flops += measured[key][1] * count
       member_epochs += rows * epochs * sum(map(len, segment.branches))
       trained_epochs += rows * epochs * len(segment.branches)
   members = rows * len(sweep.sparsities)
   examples = sum(len(dataset.splits[name]) for name in ("valid", "test"))
+  rewinds = sweep.pruning.regime == "rewind"
   return Estimate(
     members=members,
     chunks=-(-rows // size) * len(sweep.parts()),
@@ -97,12 +98,14 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     trained_epochs=trained_epochs,
     flops=flops,
     device_bytes=device_bytes,
-    # Two checkpoints are kept, with momenta; masks take a byte a weight.
+    # Two checkpoints are kept, with momenta; masks take a byte a weight. Of
+    # what members go back to there is one for each seed.
     disk_bytes=members * examples * len(dataset.names) * 4
     + members
     * 5
     * engine.parameters
     * (sweep.execution.keep_parameters + sweep.execution.keep_best)
+    + (rows * 5 + 2 * size * 4) * engine.parameters * rewinds
     + 2 * 9 * engine.parameters * size * len(sweep.sparsities),
     seconds=seconds,
     steps=steps,

@@ -4,11 +4,13 @@ The number of units to prune is an argument, so that levels are nothing but
 integers when `population` lifts these functions over members.
 """
 
+from flax import traverse_util
 import jax
 from jax import lax
 import jax.numpy as jnp
 import optax
 
+from prunebias_jax.pruning import regrowth
 from prunebias_jax.pruning.criterion import CRITERIA, Evidence
 from prunebias_jax.pruning.masks import Params, apply_masks, prunable
 from prunebias_jax.pruning.structure import unit_shape, update_masks
@@ -34,12 +36,12 @@ def prune(
     batch: what the criterion takes a gradient on, as `gradients` has it.
   """
   pruning = recipe.pruning
-  criterion = CRITERIA[pruning.criterion]
+  criterion = CRITERIA[pruning.scored_by]
   weights = prunable(member.params, pruning)
   key, slopes, healthy = None, None, member.healthy
   if criterion.draws:
     if seed is None:
-      raise ValueError(f"{pruning.criterion} needs the member's seed")
+      raise ValueError(f"{pruning.scored_by} needs the member's seed")
     key = purpose_key(seed, Purpose.SCORES)
   if criterion.differentiates:
     if batch is None:
@@ -53,6 +55,38 @@ def prune(
     params=apply_masks(member.params, masks),
     masks=masks,
     healthy=healthy,
+  )
+
+
+def regrow(
+  recipe: Recipe, member: Member, moves: jax.Array, batch: TrainData
+) -> Member:
+  """Drops weights by magnitude and grows as many by gradient, layer by layer.
+
+  What grows is zero at first, and so is its momentum.
+
+  Args:
+    recipe: says what is pruned.
+    member: the state before.
+    moves: int32 [layer], in path order, how many weights move.
+    batch: what the gradient is taken on, as `gradients` has it.
+  """
+  weights = prunable(member.params, recipe.pruning)
+  slopes = prunable(gradients(recipe, member, batch), recipe.pruning)
+  masks, grown = regrowth.move(weights, slopes, member.masks, moves)
+
+  def zeroed(momentum: jax.Array, path: str) -> jax.Array:
+    return jnp.where(grown[path], 0, momentum) if path in grown else momentum
+
+  paths = traverse_util.flatten_dict(member.params, sep="/")
+  names = traverse_util.unflatten_dict({x: x for x in paths}, sep="/")
+  return member._replace(
+    params=apply_masks(member.params, masks),
+    momenta=optax.tree.map_params(
+      recipe.optimizer, zeroed, member.momenta, names
+    ),
+    masks=masks,
+    healthy=member.healthy & jnp.isfinite(optax.tree.norm(slopes)),
   )
 
 

@@ -78,7 +78,8 @@ def operations(engine: Engine, population: Population) -> float:
 
 def widest_segment(engine: Engine) -> Segment:
   """The segment in which most members are trained at once."""
-  plan = make_plan(engine.sweep, engine.layers)
+  examples = len(engine.dataset.splits["train"])
+  plan = make_plan(engine.sweep, engine.layers, examples)
   return max(plan, key=lambda segment: len(segment.branches))
 
 

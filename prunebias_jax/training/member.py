@@ -63,6 +63,18 @@ class Best(NamedTuple):
   loss: jax.Array
 
 
+class Early(NamedTuple):
+  """What a member goes back to.
+
+  Attributes:
+    params: parameters.
+    batch_stats: running statistics of batch normalisation.
+  """
+
+  params: masking.Params
+  batch_stats: masking.Params
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
   """What turns a batch into a step, the same for every member.
@@ -273,6 +285,14 @@ def train_steps(
 def restart(recipe: Recipe, member: Member) -> Member:
   """The member with the optimiser of another phase, fresh."""
   return member._replace(momenta=recipe.optimizer.init(member.params))
+
+
+def rewind(member: Member, early: Early) -> Member:
+  """The member with its masks, and parameters and statistics of before."""
+  return member._replace(
+    params=masking.apply_masks(early.params, member.masks),
+    batch_stats=early.batch_stats,
+  )
 
 
 def no_best(member: Member) -> Best:

@@ -3,10 +3,12 @@
     RUN/parameters/000012.npz       params/..., batch_stats/..., masks/...
     RUN/parameters/000012-best.npz  the same at the lowest validation loss
     RUN/parameters/000012-ranges.npz  of a member of int8_static: fixed ranges
+    RUN/parameters/000012-rewind.npz  of a dense member: at `pruning.rewind`
 
 Any program that reads numpy files can use them; the number is the member's
 place on the member axis. The best ones are there where `execution.keep_best`
-asked for them.
+asked for them; those of the last kind where the regime is `rewind`, so that
+levels that are added later start from them.
 """
 
 from collections.abc import Mapping
@@ -45,7 +47,7 @@ def save_parameters(
     index: the member's place on the member axis.
     members: states [seed, branch, ...] on the host.
     place: which of them.
-    checkpoint: "last" or "best".
+    checkpoint: "last", "best" or "rewind".
   """
   arrays: dict[str, np.ndarray] = {}
   for part in KEPT:

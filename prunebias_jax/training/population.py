@@ -41,7 +41,13 @@ from prunebias_jax.training.lift import (
   on_mesh,
   own_share,
 )
-from prunebias_jax.training.member import Best, Member, Progress, Recipe
+from prunebias_jax.training.member import (
+  Best,
+  Early,
+  Member,
+  Progress,
+  Recipe,
+)
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
@@ -158,13 +164,24 @@ class Population(Layout):
       batch: on the devices, what the criterion takes a gradient on; None where
         it takes none.
     """
-    padding = ((0, self.padded[1] - self.levels), (0, 0))
-    grid = np.pad(counts.astype(np.int32), padding, mode="edge")
-    grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
-    draws = CRITERIA[self.recipe.pruning.criterion].draws
+    draws = CRITERIA[self.recipe.pruning.scored_by].draws
     seeds = self.seeds_on_device if draws else None
-    placed = self.place(grid, MEMBERS)
+    placed = self._for_every_seed(counts)
     return self._prune_program(state, placed, self._sizes, seeds, batch)
+
+  def regrow(
+    self, state: Member, moves: np.ndarray, batch: TrainData
+  ) -> Member:
+    """Moves masks: moves int32 [level, layer]; `state` is used up."""
+    placed = self._for_every_seed(moves)
+    return self._regrow_program(state, placed, self._sizes, batch)
+
+  def _for_every_seed(self, numbers: np.ndarray) -> jax.Array:
+    """Numbers int32 [level, ...] as [seed, level, ...] on the devices."""
+    padding = ((0, self.padded[1] - self.levels), (0, 0))
+    grid = np.pad(numbers.astype(np.int32), padding, mode="edge")
+    grid = np.broadcast_to(grid, (self.padded[0], *grid.shape))
+    return self.place(grid, MEMBERS)
 
   def zeros(self, state: Member) -> np.ndarray:
     """Number of pruned weights of every member: int32 [seed, level]."""
@@ -174,6 +191,17 @@ class Population(Layout):
     """The members with this population's optimiser, fresh."""
     restart = jax.vmap(jax.vmap(lambda m: one.restart(self.recipe, m)))
     return self.place(jax.jit(restart)(state), MEMBERS)
+
+  def early(self, state: Member) -> Early:
+    """What the members are now, to go back to: copies."""
+    kept = Early(state.params, state.batch_stats)
+    # A copy of its own: training uses up the memory of the state.
+    return self.place(jax.tree.map(jnp.copy, kept), MEMBERS)
+
+  def rewind(self, state: Member, early: Early) -> Member:
+    """The members with their masks, and what they were early otherwise."""
+    rewind = jax.vmap(jax.vmap(one.rewind))
+    return self.place(jax.jit(rewind)(state, early), MEMBERS)
 
   def no_best(self, state: Member) -> Best:
     """Nothing better yet, for every member [seed, level]."""
@@ -342,6 +370,22 @@ class Population(Layout):
       return self._over("seed", per_seed, state, (counts, seeds), sizes)[0]
 
     specs = (MEMBERS, MEMBERS, SHARED, SEEDS, SHARED)
+    return self._compile(local, specs, MEMBERS, donate=True)
+
+  @functools.cached_property
+  def _regrow_program(self) -> Any:
+    def local(
+      state: Member, moves: jax.Array, sizes: jax.Array, batch: TrainData
+    ) -> Member:
+      def per_level(member: Member, own: jax.Array) -> tuple[Member, tuple[()]]:
+        return mask_update.regrow(self.recipe, member, own, batch), ()
+
+      def per_seed(levels: Member, own: jax.Array) -> tuple[Member, tuple[()]]:
+        return self._over("level", per_level, levels, own, sizes)
+
+      return self._over("seed", per_seed, state, moves, sizes)[0]
+
+    specs = (MEMBERS, MEMBERS, SHARED, SHARED)
     return self._compile(local, specs, MEMBERS, donate=True)
 
   @functools.cached_property

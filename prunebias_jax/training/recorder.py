@@ -13,9 +13,10 @@ from prunebias_jax import store
 from prunebias_jax.training import parameters
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.checkpoint import Snapshot
-from prunebias_jax.training.chunk import Chunk, EpochEnd, Hooks
+from prunebias_jax.training.chunk import Chunk
 from prunebias_jax.training.engine import Engine
-from prunebias_jax.training.member import Member
+from prunebias_jax.training.hooks import EpochEnd, Hooks, Parents
+from prunebias_jax.training.member import Early, Member
 from prunebias_jax.training.plan import Segment
 from prunebias_jax.training.population import Population
 
@@ -69,7 +70,7 @@ class Recorder:
   def log_epoch(self, end: EpochEnd) -> None:
     """Appends an epoch to the metrics log, a line for each member."""
     now = time.monotonic()
-    trained = end.loss.size * len(self.engine.dataset.splits["train"])
+    trained = end.loss.size * end.images
     speed, self.last = trained / (now - self.last), now
     records = list(self._records(end, speed))
     self.run.log(records, self.writer)
@@ -98,12 +99,16 @@ class Recorder:
   ) -> None:
     """Stores parameters and logits of the members that are finished."""
     logits = self.engine.predict(population, snapshot.state)
-    host, _, best = jax.device_get(population.unpadded(snapshot))
+    host, _, best, early = jax.device_get(population.unpadded(snapshot))
     healthy = host.healthy
     kept = {"last": host} if self.engine.sweep.execution.keep_parameters else {}
     if best is not None:
       kept["best"] = host._replace(
         params=best.params, batch_stats=best.batch_stats
+      )
+    if early is not None and kept:
+      kept["rewind"] = host._replace(
+        params=early.params, batch_stats=early.batch_stats
       )
     done = self.run.members()["done"]
     for place, branch in enumerate(segment.branches):
@@ -126,7 +131,7 @@ class Recorder:
           diverged=not healthy[row, place],
         )
 
-  def trained_parents(self, fresh: Member) -> Member | None:
+  def trained_parents(self, fresh: Member) -> Parents | None:
     """The dense parents, where they and the seeds' dense members are stored.
 
     Args:
@@ -143,15 +148,30 @@ class Recorder:
     indices = [min(dense.values())] * len(own) if shared else own
     if not members["done"][[*own, *indices]].all():
       return None
-    paths = [parameters.parameters_path(self.run.path, i) for i in indices]
-    if not shared and not all(path.exists() for path in paths):
-      return None
-    found = [parameters.load_parameters(self.run.path, i) for i in indices]
+    rewinds = self.engine.sweep.pruning.regime == "rewind"
+    found = {}
+    for name in ("last", "rewind") if rewinds else ("last",):
+      paths = [
+        parameters.parameters_path(self.run.path, index, name)
+        for index in indices
+      ]
+      if not shared and not all(path.exists() for path in paths):
+        return None
+      found[name] = self._stacked(indices, name)
+    early = found.get("rewind")
+    return Parents(fresh._replace(**found["last"]._asdict()), early)
 
-    def stacked(part: str) -> Any:
-      trees = [one[part] for one in found]
-      return jax.tree.map(lambda *xs: np.stack(xs)[:, None], *trees)
-
-    return fresh._replace(
-      params=stacked("params"), batch_stats=stacked("batch_stats")
+  def _stacked(self, indices: Sequence[int], checkpoint: str) -> Early:
+    """Stored parameters and statistics of members: [seed, 1, ...]."""
+    stored = [
+      parameters.load_parameters(self.run.path, index, checkpoint)
+      for index in indices
+    ]
+    return Early(
+      *(
+        jax.tree.map(
+          lambda *xs: np.stack(xs)[:, None], *[one[part] for one in stored]
+        )
+        for part in Early._fields
+      )
     )

@@ -10,7 +10,7 @@ from prunebias_jax.pruning.schedule import (
   cubic,
   prune_counts,
   sparsities,
-  update_epochs,
+  update_times,
 )
 
 PUBLISHED = Pruning(start=10, every=10, end=81)
@@ -23,7 +23,7 @@ def counts_of(pruning, levels, weights):
 
 def test_the_published_schedule():
   """Levels of Iofinova et al. 2023 for 95 %, 100 epochs."""
-  assert update_epochs(PUBLISHED) == [10, 20, 30, 40, 50, 60, 70, 80]
+  assert update_times(PUBLISHED) == [10, 20, 30, 40, 50, 60, 70, 80]
   expected = [0.05, 0.379, 0.616, 0.777, 0.875, 0.927, 0.947, 0.95]
   np.testing.assert_allclose(cubic(PUBLISHED, 0.95), expected, atol=5e-4)
   assert cubic(PUBLISHED, 0.95)[-1] == 0.95
@@ -36,7 +36,7 @@ def test_the_published_schedule():
 )
 def test_sparsity_never_falls_and_ends_at_the_level(pruning, level):
   sparsities = cubic(pruning, level)
-  assert len(sparsities) == len(update_epochs(pruning))
+  assert len(sparsities) == len(update_times(pruning))
   assert all(np.diff(sparsities) >= 0)
   assert sparsities[-1] == level
 

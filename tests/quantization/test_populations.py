@@ -46,7 +46,7 @@ ALL = (Scheme.make("float16"), Scheme.make("int8_dynamic"), STATIC)
 
 
 def make_data(seed=0):
-  counts = dict(zip(SPLITS, (48, 20, 30), strict=True))
+  counts = dict(zip(SPLITS, (48, 20, 20), strict=True))
   return Dataset(
     name="tiny",
     task="multilabel",
@@ -380,13 +380,13 @@ def test_calibration_images_do_not_depend_on_the_order():
 def test_calibration_images_are_seen_as_evaluation_images_are():
   """Scaled, cut and marked like those of the other splits."""
   data = make_data()
-  seen = {
-    "window": Window(shorter=8, size=6),
-    "marked": np.arange(48, dtype=np.uint8) % 2,
-  }
+  marked = np.arange(48, dtype=np.uint8) % 2
   splits = {
     name: dataclasses.replace(
-      split, window=seen["window"], marked=seen["marked"][: len(split)]
+      split,
+      images=split.images.repeat(3, axis=-1),
+      window=Window(shorter=8, size=6),
+      marked=marked[: len(split)],
     )
     for name, split in data.splits.items()
   }

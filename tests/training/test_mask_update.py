@@ -14,7 +14,8 @@ from prunebias_jax.config import Pruning, Sweep, Train
 from prunebias_jax.data.augment import Augment
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
-from prunebias_jax.pruning.masks import prunable
+from prunebias_jax.pruning import regrowth
+from prunebias_jax.pruning.masks import apply_masks, prunable
 from prunebias_jax.training import mask_update, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.members import member_table, pruner_name
@@ -125,6 +126,62 @@ def test_a_gradient_that_is_not_finite_ends_the_member(fresh, batch):
   update = jax.jit(lambda s, k, b: mask_update.prune(recipe, s, k, batch=b))
   state = update(broken, jnp.array([1]), batch)
   assert not bool(state.healthy)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_regrown_weights_begin_at_zero_without_momentum(
+  fresh, batch, optimizer
+):
+  """The masks are those of the definition; what stays keeps its momentum."""
+  recipe = member.make_recipe(
+    Train(epochs=4, optimizer=optimizer),
+    model=Two(),
+    task="multilabel",
+    steps_per_epoch=5,
+    pruning=Pruning(regime="rigl"),
+  )
+  masks = {
+    path: jnp.arange(x.size).reshape(x.shape) % 2 == 0
+    for path, x in prunable(fresh.params).items()
+  }
+  state = fresh._replace(masks=masks)
+  state = state._replace(params=apply_masks(state.params, masks))
+  momenta = jax.tree.map(jnp.ones_like, recipe.optimizer.init(state.params))
+  state = state._replace(momenta=momenta)
+  update = jax.jit(lambda s, k, b: mask_update.regrow(recipe, s, k, b))
+  found = update(state, jnp.array([100, 5]), batch)
+  expected, grown = regrowth.move(
+    prunable(state.params),
+    prunable(mask_update.gradients(recipe, state, batch)),
+    masks,
+    jnp.array([100, 5]),
+  )
+  means = {
+    path: [
+      leaf
+      for where, leaf in jax.tree.leaves_with_path(found.momenta)
+      if jax.tree_util.keystr(where, simple=True, separator="/").endswith(path)
+    ]
+    for path in masks
+  }
+  for (path, mask), count in zip(masks.items(), (100, 5), strict=True):
+    after = np.asarray(found.masks[path])
+    # The two sum in different orders: places at the edge may change.
+    assert (after != expected[path]).sum() <= 2
+    assert after.sum() == mask.sum()
+    new = after & ~np.asarray(mask)
+    assert new.sum() == grown[path].sum() == count
+    weights = np.asarray(prunable(found.params)[path])
+    assert not weights[new].any()
+    assert not weights[~after].any()
+    assert len(means[path]) == {"sgd": 1, "adam": 2}[optimizer]
+    for momentum in means[path]:
+      np.testing.assert_array_equal(momentum, ~new)
+  assert bool(found.healthy)
+  broken = state._replace(
+    params=jax.tree.map(lambda x: x * jnp.inf, state.params)
+  )
+  assert not bool(update(broken, jnp.array([1, 1]), batch).healthy)
 
 
 def test_random_masks_are_the_seeds_own_and_nested(fresh):

@@ -64,7 +64,9 @@ def describe(run: store.Run) -> list[str]:
     )
   metrics = run.metrics()
   if len(metrics):
-    last = metrics[metrics["epoch"] == metrics["epoch"].max()]
+    # Dense members may end before the others.
+    member = metrics.groupby(list(store.MEMBER_KEY))["epoch"]
+    last = metrics.loc[member.idxmax()]
     for sparsity, group in last.groupby("sparsity"):
       zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(

@@ -65,8 +65,9 @@ def describe(run: store.Run) -> list[str]:
   metrics = run.metrics()
   if len(metrics):
     # Dense members may end before the others.
-    member = metrics.groupby(list(store.MEMBER_KEY))["epoch"]
-    last = metrics.loc[member.idxmax()]
+    last = metrics.sort_values("epoch", kind="stable").drop_duplicates(
+      list(store.MEMBER_KEY), keep="last"
+    )
     for sparsity, group in last.groupby("sparsity"):
       zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(

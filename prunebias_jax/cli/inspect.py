@@ -68,7 +68,8 @@ def describe(run: store.Run) -> list[str]:
     last = metrics.sort_values("epoch", kind="stable").drop_duplicates(
       list(store.MEMBER_KEY), keep="last"
     )
-    for sparsity, group in last.groupby("sparsity"):
+    for sparsity in sorted(last["sparsity"].unique().tolist()):
+      group = last[last["sparsity"] == sparsity]
       zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(
         f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "

@@ -92,6 +92,13 @@ def _read(file: Path, config: Data) -> pd.DataFrame:
       f"{file} is no table that can be read: {' '.join(str(error).split())}; "
       "accepted: CSV, or Parquet in a file *.parquet"
     ) from None
+  # Where rows are longer than the header, pandas takes their beginning for an
+  # index and moves the names.
+  if file.suffix != ".parquet" and not isinstance(table.index, pd.RangeIndex):
+    raise InputError(
+      f"{file}: its rows have more cells than its first line has names; "
+      "accepted: a name for every column"
+    )
   classes = (asked.classes,) if asked.classes else ()
   for name in (*texts, *asked.labels, *classes, *config.identities):
     if name not in table:

@@ -162,6 +162,13 @@ def test_a_table_that_cannot_be_used(change, message, tmp_path):
   assert "\n" not in str(caught.value)
 
 
+def test_rows_longer_than_the_header_are_refused(tmp_path):
+  (tmp_path / "t.csv").write_text("id,path,split,old\na,0.png,train,1,7\n")
+  table = Table(file="t.csv", labels=("old",))
+  with pytest.raises(InputError, match="more cells than its first line"):
+    data.load(Data(name="table", root=str(tmp_path), size=8, table=table))
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [

@@ -224,9 +224,10 @@ def pie(members: int = 30) -> Sweep:
       crop=4,
     ),
     pruning=Pruning(
-      start=14,
-      every=1,
-      end=23,
+      unit="steps",
+      start=5000,
+      every=500,
+      end=8001,
       initial=0.0,
       allocation="uniform",
       exclude=("head/kernel",),

@@ -64,8 +64,12 @@ def describe(run: store.Run) -> list[str]:
     )
   metrics = run.metrics()
   if len(metrics):
-    last = metrics[metrics["epoch"] == metrics["epoch"].max()]
-    for sparsity, group in last.groupby("sparsity"):
+    # Dense members may end before the others.
+    last = metrics.sort_values("epoch", kind="stable").drop_duplicates(
+      list(store.MEMBER_KEY), keep="last"
+    )
+    for sparsity in sorted(last["sparsity"].unique().tolist()):
+      group = last[last["sparsity"] == sparsity]
       zeros = sorted({group["zeros"].min(), group["zeros"].max()})
       lines.append(
         f"trained     sparsity {sparsity:g}: epoch {group['epoch'].max()}, "

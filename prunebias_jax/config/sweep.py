@@ -86,6 +86,13 @@ class Sweep(Part):
       dataclasses.replace(self, sparsities=pruned, dense_apart=False),
     )
 
+  @property
+  def phases(self) -> tuple[str, ...]:
+    """Which of train, dense and finetune train some member."""
+    finetunes = self.pruning.regime in FINETUNED and any(self.sparsities)
+    used = {"dense": self.dense_apart, "finetune": finetunes}
+    return ("train", *(name for name in used if used[name]))
+
   def check(self) -> None:
     """Refuses what does not fit together."""
     for name in ("seeds", "sparsities"):
@@ -172,8 +179,7 @@ class Sweep(Part):
     """Refuses shifts where windows at random places are cut instead."""
     if self.data.resize != "device":
       return
-    finetunes = self.pruning.regime in FINETUNED
-    for name in ("train", "finetune") if finetunes else ("train",):
+    for name in self.phases:
       crop = getattr(self, name).crop
       if crop:
         raise InputError(

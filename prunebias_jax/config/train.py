@@ -56,7 +56,8 @@ class Train(Part):
   flip: bool = setting(True, help="mirror half of the training images")
   crop: int = setting(
     2,
-    help="shift training images by up to this much, zeros beyond the edge",
+    help="shift training images by up to this much, zeros beyond the edge; 0 "
+    "with data.resize device",
     unit="px",
     low=0,
   )

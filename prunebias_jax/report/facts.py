@@ -61,15 +61,21 @@ def summary(source: Source) -> str:
   levels = sorted(set(members["sparsity"].tolist()))
   pruners = sorted(set(members["pruner"]) - {"dense"})
   by = f" by {listed(pruners)}" if pruners and max(levels) > 0 else ""
+  trained = members[members["quantization"] == "none"]
+  kinds = list(dict.fromkeys(members["quantization"].drop(trained.index)))
   return " ".join(
     part
     for part in (
-      f"{count_of(len(members), 'network')}{_network(facts)}: "
+      f"{count_of(len(trained), 'network')}{_network(facts)}: "
       f"{count_of(seeds, 'random seed')}, "
       f"{'each ' if seeds > 1 else ''}at "
       f"{count_of(len(levels), 'final sparsity', 'final sparsities')} "
       f"({_levels(levels, units)}{by}).",
       _data(source, facts, sweep),
+      f"{count_of(len(members) - len(trained), 'quantized one')} beside them: "
+      f"{listed(kinds)}."
+      if kinds
+      else "",
       "All numbers are those of the test split after the last epoch"
       f"{', unless a figure says otherwise' if source.others else ''}.",
     )

@@ -108,17 +108,27 @@ def slug_of(*parts: str) -> str:
 
 
 def lines_of(source: Source, cell: Cell) -> list[Line]:
-  """One line for each pruner and quantization, beginning at dense."""
+  """One line for each pruner and quantization, beginning at dense.
+
+  Quantized members begin at the dense ones of their own kind, if there are any.
+  """
   series = list(dict.fromkeys(one.series for one in source.compressed))
   if not series:
     return [Line(label="dense", cell=cell, populations=source.populations)]
+  pruned = {kind for pruner, kind in series if pruner != "dense"}
+  pruners = {pruner for pruner, _ in series if pruner != "dense"}
   lines = []
   for key in series:
+    if key[0] == "dense" and key[1] in pruned:
+      continue
     chosen = [one for one in source.compressed if one.series == key]
-    dense = source.dense_of(chosen[0])
+    own = Population("dense", 0.0, key[1])
+    dense = own if own in source.populations else source.dense_of(chosen[0])
     if dense is not None and all(one.sparsity > 0 for one in chosen):
       chosen.insert(0, dense)
     label = key[0] if key[1] == "none" else f"{key[0]}, {key[1]}"
+    if key[1] != "none" and len(pruners) == 1:
+      label = key[1]
     lines.append(Line(label=label, cell=cell, populations=tuple(chosen)))
   return lines
 

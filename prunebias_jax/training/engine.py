@@ -19,7 +19,6 @@ from scipy import special
 from prunebias_jax import models
 from prunebias_jax.config import (
   DETERMINISTIC_FLAG,
-  FINETUNED,
   Execution,
   Sweep,
 )
@@ -96,9 +95,7 @@ class Engine:
         come.
     """
     examples = len(dataset.splits["train"])
-    finetunes = sweep.pruning.regime in FINETUNED and any(sweep.sparsities)
-    named = {"finetune": finetunes, "dense": sweep.dense_apart}
-    for name in ("train", *(name for name, used in named.items() if used)):
+    for name in sweep.phases:
       batch = getattr(sweep, name).batch
       if examples < batch:
         raise InputError(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prunebias_jax import store
+from prunebias_jax import cli, store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.training import sweep as training
@@ -27,7 +27,7 @@ def logits_of(sweep, path):
   return run, run.split("test")["logits"].to_numpy()
 
 
-def test_each_part_is_as_if_it_were_trained_alone(tmp_path):
+def test_each_part_is_as_if_it_were_trained_alone(tmp_path, capsys):
   run, apart = logits_of(SWEEP, tmp_path / "apart")
   dense = run.members()["sparsity"].to_numpy() == 0
   train = SWEEP.dense.to_dict()
@@ -43,6 +43,10 @@ def test_each_part_is_as_if_it_were_trained_alone(tmp_path):
   assert store.open_run(run.path).members()["done"].all()
   epochs = run.metrics().groupby("sparsity")["epoch"].max()
   assert epochs.to_dict() == {0.0: 1, 0.5: 2, 0.75: 2}
+  assert cli.main(["inspect", str(run.path)]) == 0
+  shown = capsys.readouterr().out
+  for sparsity, epoch in epochs.items():
+    assert f"sparsity {sparsity:g}: epoch {epoch}, loss" in shown
 
 
 def test_the_parts_of_a_sweep_have_all_its_members():

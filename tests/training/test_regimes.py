@@ -49,7 +49,12 @@ TIMES = {
 }
 INSIDE = TINY.override(TIMES)
 RIGL = TINY.override(
-  {**TIMES, "pruning.regime": "rigl", "pruning.allocation": "erk"}
+  {
+    **TIMES,
+    "sparsities": [0.9],
+    "pruning.regime": "rigl",
+    "pruning.allocation": "erk",
+  }
 )
 REWIND = TINY.override(
   {
@@ -105,15 +110,15 @@ def stopped_every(sweep, path, calls):
   raise AssertionError("never came to its end")
 
 
-def trained(engine, population, state, steps):
-  """Some steps of the phase `train`, one call each."""
+def trained(engine, population, state, steps, losses=None):
+  """Some steps of the phase `train`, one call each; notes [seed] losses."""
   split = engine.dataset.splits["train"]
   data = TrainData(
     *(population.place(x, SHARED) for x in (split.images, split.labels))
   )
   each = population.examples // population.batch
   for step in steps:
-    state, _ = population.train(
+    state, progress = population.train(
       state,
       data,
       population.order(step // each),
@@ -121,6 +126,8 @@ def trained(engine, population, state, steps):
       step=step,
       count=1,
     )
+    if losses is not None:
+      losses.append(population.grid(progress.loss)[:, 0])
   return state
 
 
@@ -136,7 +143,8 @@ def population_of(run):
 
 def assert_stored(run, state):
   """The pruned members of a run are those of the population [seed, 1]."""
-  for row, index in enumerate((1, 3)):
+  members = run.members()
+  for row, index in enumerate(members.index[members["sparsity"] == 0.9]):
     stored = parameters.load_parameters(run.path, index)
     for part in ("params", "batch_stats", "masks"):
       jax.tree.map(
@@ -149,7 +157,7 @@ def assert_stored(run, state):
 @pytest.fixture(scope="module")
 def rewound(tmp_path_factory):
   path = tmp_path_factory.mktemp("runs") / "rewound"
-  return stopped_every(REWIND, path, 5)
+  return stopped_every(REWIND, path, 7)
 
 
 @pytest.fixture(scope="module")
@@ -190,19 +198,25 @@ def test_the_log_of_a_rewound_member_goes_on(rewound):
 
 
 def test_moved_masks_are_those_of_the_definition(moved):
-  """By hand: each update on the state at its step and a sample of its own."""
+  """By hand: each update on the state at its step and a sample of its own.
+
+  The log has the mean over all steps of an epoch, whatever came between.
+  """
   engine, population = population_of(moved)
   pruning = engine.sweep.pruning
   counts = count_table(pruning.at_once(), (0.9,), engine.layers)[-1]
   moves = move_table(pruning, counts, engine.layers)
   state, done = population.prune(population.init(), counts), 0
-  before = jax.device_get(state.masks)
+  before, losses = jax.device_get(state.masks), []
   for step, own in zip((4, 9, 14), moves, strict=True):
-    state = trained(engine, population, state, range(done, step))
+    steps = range(done, step)
+    state = trained(engine, population, state, steps, losses)
     sample = engine.sample(population, step)
     state, done = population.regrow(state, own, sample), step
-  state = trained(engine, population, state, range(done, 24))
+  state = trained(engine, population, state, range(done, 24), losses)
   assert_stored(moved, state)
+  means = np.reshape(losses, (4, 6, 2)).mean(1).T.ravel()
+  np.testing.assert_allclose(metrics_of(moved)["loss"], means, rtol=1e-5)
   differ = False
   for place, (path, mask) in enumerate(sorted(state.masks.items())):
     zeros = (~np.asarray(mask)).sum(tuple(range(2, mask.ndim)))
@@ -217,22 +231,18 @@ def test_the_sparsity_of_moved_masks_is_constant(moved):
   assert len(log) == 2 * 4
 
 
-def test_updates_inside_epochs_leave_the_dense_member_alone(moved, rewound):
-  """Also in the log: an epoch's mean is that of all its steps."""
-  np.testing.assert_array_equal(logits_of(moved)[::2], logits_of(rewound)[::2])
+@pytest.mark.slow
+def test_gradual_pruning_in_steps_goes_on_anywhere(rewound, tmp_path):
+  whole = training.train(INSIDE, tmp_path / "whole")
+  assert_same_results(stopped_every(INSIDE, tmp_path / "other", 1), whole)
+  # Updates inside epochs leave the dense members and their log alone.
+  np.testing.assert_array_equal(logits_of(whole)[::2], logits_of(rewound)[::2])
   columns = ["seed", "epoch", "loss", "accuracy"]
   dense, other = (
     metrics_of(run).query("sparsity == 0")[columns].reset_index(drop=True)
-    for run in (moved, rewound)
+    for run in (whole, rewound)
   )
   assert dense.equals(other)
-  assert len(dense) == 2 * 4
-
-
-@pytest.mark.slow
-def test_gradual_pruning_in_steps_goes_on_anywhere(tmp_path):
-  whole = training.train(INSIDE, tmp_path / "whole")
-  assert_same_results(stopped_every(INSIDE, tmp_path / "other", 1), whole)
   log = metrics_of(whole).query("sparsity == 0.9 and seed == 0")
   prunable = whole.facts["model"]["prunable"]
   shares = [0.9 - 0.85 * (1 - done / 13) ** 3 for done in (0, 5)]

@@ -23,15 +23,15 @@ def make_split(count, prefix, *, seed=0, size=8, channels=1, classes=0):
   )
 
 
-def make_dataset(seed=0):
-  """A multi-label data set of such splits."""
-  counts = dict(zip(SPLITS, (48, 20, 30), strict=True))
+def make_dataset(seed=0, counts=(48, 20, 30)):
+  """A multi-label data set of such splits, of so many examples each."""
   return Dataset(
     name="tiny",
     task="multilabel",
     names=("a", "b", "c"),
     identity_names=("c",),
     splits={
-      name: make_split(count, name, seed=seed) for name, count in counts.items()
+      name: make_split(count, name, seed=seed)
+      for name, count in zip(SPLITS, counts, strict=True)
     },
   )

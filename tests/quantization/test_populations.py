@@ -12,7 +12,7 @@ import pytest
 
 from prunebias_jax import analysis, cli, quantization, store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
-from prunebias_jax.data.dataset import SPLITS, Dataset
+from prunebias_jax.data.dataset import SPLITS
 from prunebias_jax.data.markers import shown
 from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
@@ -24,7 +24,7 @@ from prunebias_jax.training.export import export_member
 from prunebias_jax.training.parameters import load_parameters, parameters_path
 from prunebias_jax.training.stored import open_engine, predict_stored
 from prunebias_jax.training.sweep import train
-from tests.splits import make_split
+from tests.splits import make_dataset
 
 KINDS = ("float16", "int8_dynamic", "int8_static")
 SWEEP = Sweep(
@@ -46,16 +46,7 @@ ALL = (Scheme.make("float16"), Scheme.make("int8_dynamic"), STATIC)
 
 
 def make_data(seed=0):
-  counts = dict(zip(SPLITS, (48, 20, 20), strict=True))
-  return Dataset(
-    name="tiny",
-    task="multilabel",
-    names=("a", "b", "c"),
-    identity_names=("c",),
-    splits={
-      name: make_split(count, name, seed=seed) for name, count in counts.items()
-    },
-  )
+  return make_dataset(seed, (48, 20, 20))
 
 
 @pytest.fixture(scope="module")

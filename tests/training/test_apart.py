@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from prunebias_jax import cli, store
-from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
+from prunebias_jax.config import (
+  Data,
+  Execution,
+  Model,
+  Pruning,
+  Sweep,
+  Train,
+)
 from prunebias_jax.errors import InputError
 from prunebias_jax.training import sweep as training
 from tests.splits import make_dataset
@@ -18,7 +25,8 @@ SWEEP = Sweep(
   dense_apart=True,
   dense=Train(epochs=1, batch=12, optimizer="adam", learning_rate=0.01),
   pruning=Pruning(start=0, end=2),
-).override({"execution.mode": "map", "execution.convolution": "plain"})
+  execution=Execution(devices=1, mode="map", convolution="plain"),
+)
 TOGETHER = SWEEP.override({"dense_apart": False})
 
 

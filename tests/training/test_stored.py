@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
+from prunebias_jax.config import (
+  Data,
+  Execution,
+  Model,
+  Pruning,
+  Sweep,
+  Train,
+)
 from prunebias_jax.errors import InputError
 from prunebias_jax.training.stored import (
   load_variables,
@@ -24,7 +31,8 @@ def run(tmp_path_factory):
     model=Model(width=0.25),
     train=Train(epochs=1, batch=16),
     pruning=Pruning(start=0, end=1),
-  ).override({"execution.mode": "map", "execution.convolution": "plain"})
+    execution=Execution(devices=2, mode="map", convolution="plain"),
+  )
   return train(sweep, tmp_path_factory.mktemp("run"), dataset=make_dataset())
 
 

@@ -95,3 +95,18 @@ def chosen(count: int, split: str, config: Data) -> np.ndarray:
     return np.arange(count)
   rng = np.random.default_rng([config.seed, SPLITS.index(split)])
   return np.sort(rng.choice(count, asked, replace=False))
+
+
+def with_training_rows(dataset: Dataset, rows: slice | np.ndarray) -> Dataset:
+  """The data set with some of its training examples only; truth left out."""
+  train = dataset.splits["train"]
+  few = dataclasses.replace(
+    train,
+    images=np.asarray(train.images[rows]),
+    labels=train.labels[rows],
+    identities=train.identities[rows],
+    ids=train.ids[rows],
+    marked=None if train.marked is None else train.marked[rows],
+    truth={},
+  )
+  return dataclasses.replace(dataset, splits={**dataset.splits, "train": few})

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from prunebias_jax import store
 from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.data.views import with_training_rows
 from prunebias_jax.errors import InputError
 from prunebias_jax.models.layers import Layer, find_layers
 from prunebias_jax.quantization.network import (
@@ -116,18 +117,10 @@ def predictor(
     for facts in run.facts[FACT]
     if facts["kind"] == kind
   )
-  layers = _layers(engine)
-  key = list(SHARED)
-  members = run.members()
-  parents = {
-    tuple(row): int(index)
-    for index, row in zip(
-      run.trained().index, run.trained()[key].to_numpy(), strict=True
-    )
-  }
+  layers, parents = _layers(engine), _parent_places(run)
 
   def load(index: int) -> Variables:
-    one = load_variables(run, parents[tuple(members.loc[index, key])])
+    one = load_variables(run, parents[index])
     if kind == "float16":
       return one._replace(params=halved(one.params, layers))
     if kind == "int8_static":
@@ -262,85 +255,71 @@ def _fill(
   parents: pd.DataFrame,
   scheme: Scheme,
   layers: list[Layer],
-  chosen: np.ndarray,
+  rows: np.ndarray,
 ) -> None:
   """Predicts by the quantized members that are not done, and stores them."""
   members = run.members()
-  own = members[(members["quantization"] == scheme.kind) & ~members["done"]]
-  places = {
-    tuple(row): int(index)
-    for index, row in zip(own.index, own[list(SHARED)].to_numpy(), strict=True)
-  }
-  todo = [
-    (int(index), places[tuple(row)])
-    for index, row in zip(
-      parents.index, parents[list(SHARED)].to_numpy(), strict=True
-    )
-    if tuple(row) in places
+  left = (members["quantization"] == scheme.kind) & ~members["done"]
+  places = [
+    place
+    for place, parent in _parent_places(run).items()
+    if left[place] and parent in parents.index
   ]
-  variables: Iterator[Variables]
-  variables = (load_variables(run, parent) for parent, _ in todo)
   # Groups are as large as for all members, so that a resume runs the program
   # that an uninterrupted call does.
   count = len(parents)
-  if scheme.kind == "float16":
-    variables = (
-      one._replace(params=halved(one.params, layers)) for one in variables
-    )
-  elif scheme.kind == "int8_static":
-    variables = _calibrated(engine, run, todo, layers, chosen, count)
+  model, load = predictor(engine, run, scheme.kind)
+  ready = iter(places)
+  if scheme.kind == "int8_static":
+    ready = _calibrated(engine, run, places, layers, rows, count)
   found = predict_stored(
-    engine,
-    variables,
-    store.EVALUATED,
-    count=count,
-    model=_network(engine, scheme),
+    engine, map(load, ready), store.EVALUATED, count=count, model=model
   )
-  for (_, index), logits in tqdm(
-    zip(todo, found, strict=True), str(scheme), len(todo), unit="member"
+  for place, logits in tqdm(
+    zip(places, found, strict=True), str(scheme), len(places), unit="member"
   ):
-    run.write_member(index, logits)
+    run.write_member(place, logits)
 
 
 def _calibrated(
   engine: Engine,
   run: store.Run,
-  todo: list[tuple[int, int]],
+  places: Sequence[int],
   layers: list[Layer],
-  chosen: np.ndarray,
+  rows: np.ndarray,
   count: int,
-) -> Iterator[Variables]:
-  """Members' variables with the ranges that calibration images give them."""
-  small = dataclasses.replace(engine, dataset=only(engine.dataset, chosen))
-
-  def variables() -> Iterator[Variables]:
-    return (load_variables(run, parent) for parent, _ in todo)
-
-  found = predict_stored(
-    small, variables(), ("train",), count=count, model=Ranges(engine.model)
+) -> Iterator[int]:
+  """The places of members, each once its ranges are written."""
+  small = dataclasses.replace(
+    engine, dataset=with_training_rows(engine.dataset, rows)
   )
-  for (_, index), one, logits in zip(todo, variables(), found, strict=True):
-    ends = logits["train"].reshape(len(chosen), len(layers), 2)
+  parents = _parent_places(run)
+  found = predict_stored(
+    small,
+    (load_variables(run, parents[place]) for place in places),
+    ("train",),
+    count=count,
+    model=Ranges(engine.model),
+  )
+  for place, logits in zip(places, found, strict=True):
+    ends = logits["train"].reshape(len(rows), len(layers), 2)
     ranges = np.stack([ends[..., 0].min(0), ends[..., 1].max(0)], 1)
     arrays = {
       f"{layer.path}/{name}": end
       for layer, pair in zip(layers, ranges, strict=True)
       for name, end in zip(ENDS, pair, strict=True)
     }
-    write_arrays(parameters_path(run.path, index, RANGES), arrays)
-    yield one._replace(batch_stats=with_ranges(one.batch_stats, layers, ranges))
+    write_arrays(parameters_path(run.path, place, RANGES), arrays)
+    yield place
 
 
-def only(dataset: Dataset, rows: np.ndarray) -> Dataset:
-  """The data set with some of its training images only."""
-  train = dataset.splits["train"]
-  few = dataclasses.replace(
-    train,
-    images=np.asarray(train.images[rows]),
-    labels=train.labels[rows],
-    identities=train.identities[rows],
-    ids=train.ids[rows],
-    marked=None if train.marked is None else train.marked[rows],
-    truth={},
+def _parent_places(run: store.Run) -> dict[int, int]:
+  """Where the parent of each quantized member is, by the member's place."""
+  key = list(SHARED)
+  trained, members = run.trained(), run.members()
+  parents = dict(
+    zip(map(tuple, trained[key].to_numpy()), trained.index, strict=True)
   )
-  return dataclasses.replace(dataset, splits={**dataset.splits, "train": few})
+  quantized = members.drop(trained.index)
+  rows = zip(quantized.index, quantized[key].to_numpy(), strict=True)
+  return {int(place): int(parents[tuple(row)]) for place, row in rows}

@@ -21,7 +21,7 @@ import jax
 
 from prunebias_jax import store
 from prunebias_jax.data import cache
-from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.data.views import with_training_rows
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.measuring import (
   device_bytes,
@@ -119,7 +119,10 @@ def candidates(engine: Engine, rows: int) -> Iterator[Way]:
 def _measured(engine: Engine, rows: int, ways: list[Way]) -> Iterator[Way]:
   """Every way with its speed; the first that fits is measured always."""
   # A few batches tell the speed of a step.
-  small = dataclasses.replace(engine, dataset=_head(engine))
+  count = STEPS * max(engine.sweep.train.batch, engine.sweep.finetune.batch)
+  small = dataclasses.replace(
+    engine, dataset=with_training_rows(engine.dataset, slice(count))
+  )
   limit = memory_limit(engine)
   begin, found = time.monotonic(), False
   for way in ways:
@@ -166,22 +169,6 @@ def _sample_rows(engine: Engine, way: Way, rows: int) -> int:
   if together is None:
     together = int(way.mode.removeprefix("chunk:"))
   return min(rows, math.ceil(together * len(engine.devices) / levels))
-
-
-def _head(engine: Engine) -> Dataset:
-  """The data set with a training split of a few batches."""
-  dataset = engine.dataset
-  train = dataset.splits["train"]
-  count = STEPS * max(engine.sweep.train.batch, engine.sweep.finetune.batch)
-  few = {
-    name: getattr(train, name)[:count]
-    for name in ("images", "labels", "identities", "ids")
-  }
-  marked = None if train.marked is None else train.marked[:count]
-  shorter = dataclasses.replace(train, **few, marked=marked, truth={})
-  return dataclasses.replace(
-    dataset, splits={**dataset.splits, "train": shorter}
-  )
 
 
 def _key(engine: Engine, rows: int) -> str:

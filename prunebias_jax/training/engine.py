@@ -28,6 +28,7 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
 from prunebias_jax.pruning.structure import require_axes
+from prunebias_jax.store import EVALUATED
 from prunebias_jax.training import batches, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
@@ -35,8 +36,6 @@ from prunebias_jax.training.plan import Phase, require_fit, steps_per_epoch
 from prunebias_jax.training.population import Population
 
 log = logging.getLogger(__name__)
-
-EVALUATED = ("valid", "test")
 
 
 class Precision(NamedTuple):

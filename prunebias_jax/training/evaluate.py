@@ -1,6 +1,6 @@
 """Stored members on more splits: corrupted ones, and the best parameters."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ from prunebias_jax.evaluations import (
   pixels,
 )
 from prunebias_jax.training.engine import Engine
-from prunebias_jax.training.parameters import parameters_path
+from prunebias_jax.training.parameters import require_parameters
 from prunebias_jax.training.population import Population
 from prunebias_jax.training.stored import (
   Variables,
@@ -96,7 +96,10 @@ def evaluate(
         }
     left = [np.concatenate([*of.values()]) for of in missing.values()]
     everyone = np.unique(np.concatenate([np.zeros(0, int), *left]))
-    _require_parameters(run, checkpoint, everyone)
+    for index, member in run.trained().iterrows():
+      if index in everyone:
+        name = store.member_name(member)
+        require_parameters(run.path, int(str(index)), checkpoint, name)
     if not len(everyone):
       log.info("%s: nothing to evaluate, all is there", run.path)
       return
@@ -134,23 +137,6 @@ def _usable(run: store.Run, with_quantized: bool) -> dict[str, np.ndarray]:
     str(kind): np.flatnonzero(usable & (kinds == kind))
     for kind in dict.fromkeys(kinds[usable])
   }
-
-
-def _require_parameters(
-  run: store.Run, checkpoint: str, places: Iterable[int]
-) -> None:
-  """Refuses members whose parameters were not kept."""
-  members = run.members()
-  for index in places:
-    path = parameters_path(run.path, index, checkpoint)
-    member = members.iloc[index]
-    if member["quantization"] == "none" and not path.exists():
-      asked = "keep_parameters" if checkpoint == "last" else "keep_best"
-      raise InputError(
-        f"{run.path} keeps no {checkpoint} parameters of "
-        f"{store.member_name(member)} (execution.{asked}); without them it "
-        "cannot be evaluated"
-      )
 
 
 class _Predictor(NamedTuple):

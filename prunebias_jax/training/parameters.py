@@ -24,7 +24,6 @@ from prunebias_jax.training.member import Member
 
 PARAMETERS = "parameters"
 KEPT = ("params", "batch_stats", "masks")
-CHECKPOINTS = ("last", "best")
 
 
 def parameters_path(run: Path, index: int, checkpoint: str = "last") -> Path:
@@ -82,8 +81,16 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     raise InputError(f"{path} cannot be read: {text}") from error
 
 
-def require_parameters(run: Path, index: int, checkpoint: str = "last") -> None:
+def require_parameters(
+  run: Path, index: int, checkpoint: str = "last", name: str = "the member"
+) -> None:
   """Refuses a member whose parameters are not there.
+
+  Args:
+    run: the run directory.
+    index: the member's place on the member axis.
+    checkpoint: "last" or "best".
+    name: what the message calls the member.
 
   Raises:
     InputError: they are not kept, or not yet.
@@ -92,8 +99,8 @@ def require_parameters(run: Path, index: int, checkpoint: str = "last") -> None:
   if not path.exists():
     asked = "keep_parameters" if checkpoint == "last" else "keep_best"
     raise InputError(
-      f"{path} not found: this run keeps no {checkpoint} parameters of the "
-      f"member (execution.{asked}), or it is not finished"
+      f"{path} not found: this run keeps no {checkpoint} parameters of {name} "
+      f"(execution.{asked}), or it is not finished"
     )
 
 

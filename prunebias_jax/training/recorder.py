@@ -14,7 +14,6 @@ from prunebias_jax.training import parameters
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.checkpoint import Snapshot
 from prunebias_jax.training.chunk import Chunk
-from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.hooks import EpochEnd, Hooks, Parents
 from prunebias_jax.training.member import Early, Member
 from prunebias_jax.training.plan import Segment
@@ -28,7 +27,6 @@ class Recorder:
 
   def __init__(
     self,
-    engine: Engine,
     run: store.Run,
     chunk: Chunk,
     seeds: Sequence[int],
@@ -36,7 +34,7 @@ class Recorder:
     writer: int,
   ) -> None:
     """Writes as process `writer`, which has a metrics log of its own."""
-    self.engine, self.run, self.chunk = engine, run, chunk
+    self.engine, self.run, self.chunk = chunk.engine, run, chunk
     self.writer = writer
     members = run.members()
     places = {

@@ -13,7 +13,8 @@ import numpy as np
 from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
-from prunebias_jax.training.engine import EVALUATED, Engine
+from prunebias_jax.store import EVALUATED
+from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.member import Member
 from prunebias_jax.training.parameters import load_parameters
 from prunebias_jax.training.plan import Phase

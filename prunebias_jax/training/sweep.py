@@ -209,9 +209,7 @@ def _train_shares(
       while left:
         plan = left.pop(0)
         chunk = chunk_of(plan)
-        recorder = Recorder(
-          chunk.engine, run, chunk, plan.seeds, board, hosts.index
-        )
+        recorder = Recorder(run, chunk, plan.seeds, board, hosts.index)
         if recorder.is_done():
           bar.update(chunk.total_steps)
         else:

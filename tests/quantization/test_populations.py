@@ -14,6 +14,7 @@ from prunebias_jax import analysis, cli, quantization, store
 from prunebias_jax.config import Data, Model, Pruning, Sweep, Train
 from prunebias_jax.data.dataset import SPLITS
 from prunebias_jax.data.markers import shown
+from prunebias_jax.data.views import with_training_rows
 from prunebias_jax.data.window import Window
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge
@@ -382,7 +383,7 @@ def test_calibration_images_are_seen_as_evaluation_images_are():
     for name, split in data.splits.items()
   }
   data = dataclasses.replace(data, splits=splits, marker="grayscale")
-  few = populations.only(data, np.array([3, 4, 9]))
+  few = with_training_rows(data, np.array([3, 4, 9]))
   assert few.image_shape == (6, 6, 3)
   assert few.splits["train"].marked.tolist() == [1, 0, 1]
   np.testing.assert_array_equal(

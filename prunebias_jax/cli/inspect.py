@@ -40,14 +40,6 @@ def describe(run: store.Run) -> list[str]:
     f"examples    {sizes}",
     f"members     {members['done'].sum()} of {len(members)} done",
   ]
-  more = [
-    f"{one.split} ({one.checkpoint} parameters, "
-    f"{run.evaluated(one).sum()} done)"
-    for one in run.evaluations()
-    if not one.is_trained
-  ]
-  if more:
-    lines.append(f"evaluated   {', '.join(more)}")
   for (pruner, sparsity, quantization), group in members.groupby(
     ["pruner", "sparsity", "quantization"], sort=False
   ):
@@ -56,6 +48,14 @@ def describe(run: store.Run) -> list[str]:
       f"            {pruner}, sparsity {sparsity:g}, quantization "
       f"{quantization}: seeds {seeds or 'none yet'}"
     )
+  more = [
+    f"{one.split} ({one.checkpoint} parameters, "
+    f"{run.evaluated(one).sum()} done)"
+    for one in run.evaluations()
+    if not one.is_trained
+  ]
+  if more:
+    lines.append(f"evaluated   {', '.join(more)}")
   if "model" in facts:
     model = facts["model"]
     lines.append(

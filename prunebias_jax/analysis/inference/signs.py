@@ -28,16 +28,20 @@ def fewest_pairs(level: float = REACH) -> int:
   return pairs
 
 
-def signflip(differences: np.ndarray) -> np.ndarray:
+def signflip(
+  differences: np.ndarray, *, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
   """Two-sided sign-flip permutation test that the differences centre on 0.
 
   Under the null every difference is as likely as its negative. The statistic
   is |sum of the differences|. Differences of 0 are the same under either sign
-  and dropped. All arrangements of up to 13 signs, else 9,999 seeded draws
-  with p = (1 + hits) / (1 + draws).
+  and dropped. All arrangements of up to 13 signs, else seeded draws with
+  p = (1 + hits) / (1 + draws).
 
   Args:
     differences: float64 [seed, cell].
+    draws: how many arrangements are drawn where there are too many.
+    seed: of the draws.
 
   Returns:
     float64 [cell] in (0, 1]; 1 where all differences are 0.
@@ -48,7 +52,7 @@ def signflip(differences: np.ndarray) -> np.ndarray:
   result = np.ones(differences.shape[1])
   for count in np.unique(nonzero[nonzero > 0]).tolist():
     cells = np.flatnonzero(nonzero == count)
-    result[cells] = _flipped(packed[:count, cells])
+    result[cells] = _flipped(packed[:count, cells], draws, seed)
   return result
 
 
@@ -108,15 +112,17 @@ def _merged(sizes: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
   return result
 
 
-def _flipped(differences: np.ndarray) -> np.ndarray:
+def _flipped(differences: np.ndarray, draws: int, seed: int) -> np.ndarray:
   """The share of sign arrangements at least as extreme: float64 [cell].
 
   Args:
     differences: float64 [seed, cell], none of them 0.
+    draws: see `signflip`.
+    seed: see `signflip`.
   """
   pairs, cells = differences.shape
   exact = pairs <= MOST_SIGNS
-  signs = _all_signs(pairs) if exact else _drawn_signs(pairs)
+  signs = _all_signs(pairs) if exact else _drawn_signs(pairs, draws, seed)
   observed = np.abs(differences.sum(axis=0))
   # The sums of one arrangement in two orders differ by rounding.
   reached = observed - ROUNDING * np.abs(differences).sum(axis=0)
@@ -135,7 +141,7 @@ def _all_signs(pairs: int) -> np.ndarray:
   return 1.0 - 2.0 * ((codes >> np.arange(pairs)) & 1)
 
 
-def _drawn_signs(pairs: int) -> np.ndarray:
+def _drawn_signs(pairs: int, draws: int, seed: int) -> np.ndarray:
   """Random arrangements of signs, the same at every call."""
-  rng = np.random.default_rng(0)
-  return 1.0 - 2.0 * rng.integers(0, 2, (DRAWS, pairs))
+  rng = np.random.default_rng(seed)
+  return 1.0 - 2.0 * rng.integers(0, 2, (draws, pairs))

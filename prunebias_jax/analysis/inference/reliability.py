@@ -48,10 +48,10 @@ def simulated_coverage(method: str, statistic: str, seeds: int) -> float:
 def unlike_normal(values: np.ndarray) -> np.ndarray:
   """Whether seeds are more skewed or heavy-tailed than normal ones would be.
 
-  Beyond what one normal sample in about 150 of this size shows. With few seeds a
-  collapse that one in ten suffers is mostly not among them, and then nothing
-  is marked: a mark says that an interval is doubtful, no mark does not say
-  that it is good.
+  Beyond what one normal sample in about 150 of this size shows. With few
+  seeds a collapse that one in ten suffers is mostly not among them, and then
+  nothing is marked: a mark says that an interval is doubtful, no mark does not
+  say that it is good.
 
   Args:
     values: float64 [seed, cell].

@@ -22,6 +22,7 @@ from prunebias_jax.analysis.inference import (
   paired_contrast,
   sd_interval,
 )
+from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.pipeline import analyze
 from prunebias_jax.analysis.ranking import auc
@@ -47,6 +48,7 @@ __all__ = [
   "GroupPairs",
   "Interdependence",
   "Interval",
+  "Options",
   "Parity",
   "Rates",
   "Thresholds",

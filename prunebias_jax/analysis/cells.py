@@ -22,6 +22,7 @@ from prunebias_jax.analysis.columns import (
   MEAN,
   MEMBER,
   OVERALL_METRICS,
+  PARENT,
   POPULATION,
   RULES,
 )
@@ -176,8 +177,10 @@ def _whole(arrays: xr.Dataset) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def members_of(arrays: xr.Dataset) -> pd.DataFrame:
-  """The members in order: pruner, sparsity, quantization, seed."""
-  return pd.DataFrame({key: arrays[key].to_numpy() for key in MEMBER})
+  """The members in order, with the columns of `checks.members_in`."""
+  return pd.DataFrame(
+    {key: arrays[key].to_numpy() for key in (*MEMBER, PARENT)}
+  )
 
 
 def populations(members: pd.DataFrame) -> dict[Population, np.ndarray]:
@@ -216,9 +219,9 @@ def baseline(
 def paired(
   members: pd.DataFrame, compressed: np.ndarray, dense: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Places of the members of two populations that share a seed, in pairs."""
-  seeds = members["seed"].to_numpy()
+  """Places of members and of the dense members that they pair with."""
+  seeds, parents = members["seed"].to_numpy(), members[PARENT].to_numpy()
   place = {seeds[i]: i for i in dense}
-  pairs = [(i, place[seeds[i]]) for i in compressed if seeds[i] in place]
+  pairs = [(i, place[parents[i]]) for i in compressed if parents[i] in place]
   both = np.array(pairs, int).reshape(-1, 2)
   return both[:, 0], both[:, 1]

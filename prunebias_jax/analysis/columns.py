@@ -1,6 +1,8 @@
 """The columns of every table in RUN/analysis: a contract with its readers."""
 
 MEMBER = ("pruner", "sparsity", "quantization", "seed")
+# The seed of the dense member that a member pairs with.
+PARENT = "parent_seed"
 POPULATION = ("pruner", "sparsity", "quantization")
 WHERE = ("checkpoint", "split")
 KEY = (*MEMBER, *WHERE)

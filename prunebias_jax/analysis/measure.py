@@ -61,8 +61,7 @@ def measure(
   facts: Facts,
   *,
   valid_logits: np.ndarray | None = None,
-  valid_positives: np.ndarray | None = None,
-  valid_present: np.ndarray | None = None,
+  valid_facts: Facts | None = None,
   parity: Parity = "default",
 ) -> list[Arrays]:
   """Measures one member under each threshold rule.
@@ -72,9 +71,7 @@ def measure(
     facts: the ground truth.
     valid_logits: [example, attribute], to calibrate thresholds on; None for
       exclusive classes, or where there is no validation split.
-    valid_positives: int [attribute], the positives among them.
-    valid_present: bool [example, attribute], which of them have a label; None
-      where all have.
+    valid_facts: the ground truth of these; given where they are.
     parity: see `analyze`.
 
   Returns:
@@ -101,9 +98,12 @@ def measure(
   else:
     scores = _scores(logits, facts, parity)
     decisions = [threshold_decisions(logits, None)]
-    if valid_logits is not None and valid_positives is not None:
+    if valid_logits is not None and valid_facts is not None:
       thresholds = calibrated_thresholds(
-        valid_logits, valid_positives, present=valid_present, parity=parity
+        valid_logits,
+        valid_facts.labels.sum(axis=0),
+        present=valid_facts.present,
+        parity=parity,
       )
       decisions.append(threshold_decisions(logits, thresholds))
   return [{**scores, **_decided(made, facts, parity)} for made in decisions]

@@ -17,17 +17,18 @@ from prunebias_jax.analysis.columns import (
   GROUP_METRICS,
   MAIN,
   MEMBER,
+  PARENT,
   RULES,
   TABLES,
   TEXT,
   WHERE,
 )
-from prunebias_jax.analysis.facts import Facts
+from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
 from prunebias_jax.analysis.measure import Arrays
 from prunebias_jax.errors import InputError
 
-ARRAYS = "arrays.zarr"
+ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
@@ -105,7 +106,7 @@ class Analysis:
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
-    """Writes a CSV for each table, arrays.zarr and notes.json.
+    """Writes a CSV for each table, analysis.zarr and notes.json.
 
     All of it goes to a hidden folder beside `directory`, which then takes the
     place of what was there: a failure leaves the previous analysis as it was.
@@ -183,26 +184,21 @@ def recover(directory: Path) -> None:
 
 
 def assemble(
-  measured: Sequence[Sequence[Arrays]],
-  facts: Facts,
-  members: pd.DataFrame,
-  *,
-  where: tuple[str, str],
-  parity: str,
-  level: float,
+  measured: Sequence[Sequence[Arrays]], evidence: Evidence
 ) -> xr.Dataset:
   """Stacks the arrays of all members and rules, and names every axis.
 
   Args:
     measured: for each member, the arrays of each rule, from `measure`.
-    facts: the ground truth.
-    members: one row a member, with the columns `columns.MEMBER`.
-    where: checkpoint and split, recorded.
-    parity: recorded.
-    level: recorded.
+    evidence: what they were measured on.
   """
-  named = dict(zip(WHERE, where, strict=True))
-  data = xr.Dataset(attrs={**named, "parity": parity, "level": level})
+  facts, members = evidence.facts, evidence.members
+  data = xr.Dataset(
+    attrs={
+      **dict(zip(WHERE, evidence.where, strict=True)),
+      **dataclasses.asdict(evidence.options),
+    }
+  )
   for name in measured[0][0]:
     stacked = np.array([[rule[name] for rule in rules] for rules in measured])
     dimensions = [
@@ -228,7 +224,7 @@ def assemble(
   data["prevalence"] = ((facts.output,), facts.prevalence)
   return data.assign_coords(
     {
-      **{key: ("member", members[key].to_numpy()) for key in MEMBER},
+      **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
       "labels_of": list(facts.n_labels),

@@ -65,7 +65,7 @@ def analyze(options: argparse.Namespace) -> None:
         for one in run.evaluations()
         if not one.is_trained
       },
-      parity=options.parity,
+      options=analysis.Options(parity=options.parity),
     )
   result.write(run.path / "analysis")
   for note in result.notes:

@@ -12,6 +12,7 @@ from prunebias_jax import store
 from prunebias_jax.analysis import (
   TABLES,
   Analysis,
+  Options,
   analyze,
   calibrated_thresholds,
   read,
@@ -170,7 +171,7 @@ def test_bias_amplification_end_to_end(make_splits: MakeSplits) -> None:
 
 def test_variance_and_contrasts_equal_scipy(make_splits: MakeSplits) -> None:
   members = _population("dense", 0.0, 7) + _population("magnitude", 0.9, 7)
-  tables = analyze(make_splits(members), level=0.9).tables
+  tables = analyze(make_splits(members), options=Options(level=0.9)).tables
   source = _at(tables["attributes"], threshold_rule="calibrated", attribute="B")
   cell = {
     "threshold_rule": "calibrated",
@@ -412,7 +413,7 @@ def test_identity_of_three_values(make_splits: MakeSplits, edit: Edit) -> None:
   result = analyze(splits)
   assert set(result.tables["bias_amplification"]["value"]) == {"0", "1", "2"}
   assert result.arrays["bias_amplification"].notnull().all()
-  paper = analyze(splits, parity="paper")
+  paper = analyze(splits, options=Options(parity="paper"))
   assert paper.arrays["bias_amplification"].isnull().all()
   reasons = paper.tables["bias_amplification"]["reason"]
   assert reasons.str.contains("more than two values").all()
@@ -422,7 +423,10 @@ def test_paper_parity_is_recorded_and_changes_the_thresholds(
   make_splits: MakeSplits,
 ) -> None:
   splits = make_splits()
-  default, paper = analyze(splits), analyze(splits, parity="paper")
+  default, paper = (
+    analyze(splits),
+    analyze(splits, options=Options(parity="paper")),
+  )
   assert default.arrays.attrs["parity"] == "default"
   assert paper.arrays.attrs["parity"] == "paper"
   positives = splits["valid"]["labels"].to_numpy().sum(axis=0)
@@ -468,11 +472,9 @@ def test_extreme_logits(make_splits: MakeSplits, edit: Edit) -> None:
     ({"level": 95}, "level 95"),
   ],
 )
-def test_bad_arguments(
-  make_splits: MakeSplits, arguments: dict, message: str
-) -> None:
+def test_bad_options(arguments: dict, message: str) -> None:
   with pytest.raises(InputError, match=message):
-    analyze(make_splits(), **arguments)
+    Options(**arguments)
 
 
 def test_no_members_and_no_logits(make_splits: MakeSplits) -> None:
@@ -903,7 +905,8 @@ def test_paper_parity_of_an_absent_class_says_what_was_divided(
   splits = make_splits(multiclass=True)
   splits = edit(splits, "test", "labels", lambda y: np.where(y == 2, 1, y))
   rows = _at(
-    analyze(splits, parity="paper").tables["classes"], **{"class": "C"}
+    analyze(splits, options=Options(parity="paper")).tables["classes"],
+    **{"class": "C"},
   )
   assert np.isinf(rows["tcb"]).all()
   assert rows["reason"].str.contains("tcb divided by 0").all()

@@ -30,6 +30,7 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
     One sentence each, the most general first; empty where nothing is missing.
   """
   return [
+    *_left_out(arrays),
     *_splits(arrays),
     *_missing(arrays),
     *_seeds(arrays),
@@ -82,6 +83,18 @@ def evaluation_notes(
       "the test split; the column `reason` says what holds of the others."
     )
   return notes
+
+
+def _left_out(arrays: xr.Dataset) -> list[str]:
+  """A sentence about members that are not analysed."""
+  names = arrays.attrs.get("left_out", ())
+  if not len(names):
+    return []
+  total = len(names) + arrays.sizes["member"]
+  return [
+    f"{len(names)} of {total} members are left out, for their training "
+    f"diverged or their logits are not finite: {'; '.join(names)}."
+  ]
 
 
 def _splits(arrays: xr.Dataset) -> list[str]:

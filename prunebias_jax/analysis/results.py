@@ -197,6 +197,7 @@ def assemble(
     attrs={
       **dict(zip(WHERE, evidence.where, strict=True)),
       **dataclasses.asdict(evidence.options),
+      "left_out": list(evidence.left_out),
     }
   )
   for name in measured[0][0]:

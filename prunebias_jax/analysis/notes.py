@@ -12,7 +12,7 @@ from prunebias_jax.analysis.cells import (
   populations,
 )
 from prunebias_jax.analysis.checks import population_text
-from prunebias_jax.analysis.columns import EVERYONE
+from prunebias_jax.analysis.columns import EVERYONE, PARENT
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
 from prunebias_jax.analysis.inference import fewest_pairs
 from prunebias_jax.analysis.tables import output_of
@@ -165,6 +165,12 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
     notes.append(
       "The run has no dense members: paired differences to dense are not "
       "available."
+    )
+    return notes
+  if (members[PARENT] < 0).all():
+    notes.append(
+      "Seeds of different populations have nothing to do with each other: "
+      "nothing is paired, and paired differences are not available."
     )
     return notes
   few = []

@@ -136,8 +136,8 @@ class Run:
       float32 with NaN where some are missing (multi-class: [example]),
       `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
-      carry the coordinates pruner, sparsity, quantization and seed, and
-      parent_seed, the seed of the dense member that each pairs with (-1 for
+      carry the coordinates pruner, sparsity, quantization and seed; the seeds
+      by purpose where known; and parent_seed, the seed of the dense member that each pairs with (-1 for
       none), where it is not their own. The attribute `paired` is False where
       seeds of different populations have nothing to do with each other;
       `left_out` names the members that have diverged.
@@ -177,7 +177,7 @@ class Run:
     data = data.assign_coords(
       {
         key: ("member", members[key].to_numpy())
-        for key in (*MEMBER_KEY, PARENT)
+        for key in (*MEMBER_KEY, *MEMBER_SEEDS, PARENT)
         if key in members
       }
     )

@@ -49,6 +49,12 @@ class Run:
   path: Path
   facts: Mapping[str, Any]
 
+  def _repr_html_(self) -> str:
+    # Imported here: it is for notebooks only.
+    from prunebias_jax.store.display import run_html
+
+    return run_html(self)
+
   @property
   def task(self) -> str:
     """The task: "multilabel" or "multiclass"."""
@@ -137,10 +143,11 @@ class Run:
       `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
       carry the coordinates pruner, sparsity, quantization and seed; the seeds
-      by purpose where known; and parent_seed, the seed of the dense member that each pairs with (-1 for
-      none), where it is not their own. The attribute `paired` is False where
-      seeds of different populations have nothing to do with each other;
-      `left_out` names the members that have diverged.
+      by purpose where known; and parent_seed, the seed of the dense member
+      that each pairs with (-1 for none), where it is not their own. The
+      attribute `paired` is False where seeds of different populations have
+      nothing to do with each other; `left_out` names the members that have
+      diverged.
 
     Raises:
       InputError: labels that do not match their digest, or no such split or

@@ -14,6 +14,8 @@ class Options:
     parity: "paper" follows Iofinova et al. 2023 where "default" departs from
       it; docs/statistics.md lists the differences.
     level: coverage of the intervals, in (0, 1).
+    skip_bad: leaves out members whose logits are not finite, in place of
+      refusing them.
 
   Raises:
     InputError: a value that is not accepted.
@@ -21,6 +23,7 @@ class Options:
 
   parity: Parity = "default"
   level: float = 0.95
+  skip_bad: bool = False
 
   def __post_init__(self) -> None:
     choose(self.parity, PARITIES, "parity")

@@ -23,6 +23,7 @@ from prunebias_jax.analysis.columns import (
   TEXT,
   WHERE,
 )
+from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
 from prunebias_jax.analysis.measure import Arrays
@@ -80,6 +81,9 @@ class Analysis:
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
+
+  def _repr_html_(self) -> str:
+    return analysis_html(self.tables, self.arrays, self.notes)
 
   def at(self, checkpoint: str, split: str) -> Self:
     """The numbers of one evaluation, as if there were no other.
@@ -197,6 +201,7 @@ def assemble(
     attrs={
       **dict(zip(WHERE, evidence.where, strict=True)),
       **dataclasses.asdict(evidence.options),
+      "left_out": list(evidence.left_out),
     }
   )
   for name in measured[0][0]:

@@ -9,6 +9,7 @@ import xarray as xr
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
+from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.measure import Arrays, measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
@@ -61,16 +62,44 @@ def analyze(
   evaluations = evaluations or {}
   all_evidence = _gather_all(splits, evaluations, options or Options())
   arrays = {where: _measured(one) for where, one in all_evidence.items()}
+  exemplars = _exemplars(all_evidence)
   tables = _joined(
-    [_tables(all_evidence[where], arrays[where]) for where in arrays]
+    [
+      *(_tables(all_evidence[where], arrays[where]) for where in arrays),
+      *(one.tables for one in exemplars.values()),
+    ]
   )
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
     arrays=main,
     others=arrays,
-    notes=[*make_notes(main), *evaluation_notes(main, arrays, evaluations)],
+    notes=[
+      *make_notes(main),
+      *exemplars[MAIN].notes,
+      *evaluation_notes(main, arrays, evaluations),
+    ],
+    examples={
+      where: one.examples
+      for where, one in exemplars.items()
+      if one.examples is not None
+    },
   )
+
+
+def _exemplars(
+  all_evidence: Mapping[Where, Evidence],
+) -> dict[Where, Exemplars]:
+  """The exemplars of every evaluation, and of the validation split.
+
+  What is audited is by default the validation split, so that the test split
+  stays unseen.
+  """
+  found = {where: examine(one) for where, one in all_evidence.items()}
+  valid = all_evidence[MAIN].valid
+  if valid is not None:
+    found[valid.where] = examine(valid)
+  return found
 
 
 def _gather_all(
@@ -159,8 +188,6 @@ def _rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _measured(evidence: Evidence) -> xr.Dataset:
   """Measures the members in turn; all are looked at before any is refused."""
   facts, valid = evidence.facts, evidence.valid
-  if facts.exclusive:
-    valid = None
   measured: list[list[Arrays]] = []
   not_finite: list[str] = []
   for place in range(len(evidence.members)):
@@ -176,7 +203,7 @@ def _measured(evidence: Evidence) -> xr.Dataset:
         measure(
           logits,
           facts,
-          valid_logits=valid_logits,
+          valid_logits=None if facts.exclusive else valid_logits,
           valid_facts=None if valid is None else valid.facts,
           parity=evidence.options.parity,
         )

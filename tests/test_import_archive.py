@@ -233,7 +233,7 @@ def test_validation_and_train_may_be_absent(made):
   assert [one.split for one in run.evaluations()] == ["test"]
   with pytest.raises(InputError, match="no train labels"):
     run.split("train")
-  with pytest.raises(InputError, match="no valid logits; there are: test$"):
+  with pytest.raises(InputError, match=r"no valid logits; there are: test$"):
     run.split("valid")
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax import analysis, store
-from prunebias_jax.analysis import Interval, mean_interval, results
+from prunebias_jax.analysis import Interval, mean_interval
 from prunebias_jax.analysis import cells as member_cells
 from prunebias_jax.analysis.columns import (
   ALL,
@@ -20,11 +20,9 @@ from prunebias_jax.analysis.columns import (
   RULES,
 )
 from prunebias_jax.analysis.flags import BiasFlag
-from prunebias_jax.errors import InputError
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
-ANALYSIS = "analysis"
 LEVEL = 0.95
 
 
@@ -354,12 +352,5 @@ def open_source(run: store.Run) -> Source:
   Raises:
     InputError: the run has not been analysed, or its analysis cannot be read.
   """
-  directory = run.path / ANALYSIS
-  results.recover(directory)
-  if not directory.is_dir():
-    raise InputError(
-      f"{run.path} has not been analysed; run `prunebias analyze {run.path}` "
-      "first"
-    )
-  found = analysis.read(directory)
+  found = run.analysis()
   return Source(run, found.at(*MAIN), found.others)

@@ -49,13 +49,17 @@ def write(
 
 
 def by_seeds(
-  title: str, first: str, rows: dict[str, Callable[[int], list[float]]]
+  title: str,
+  first: str,
+  rows: dict[str, Callable[[int], list[float]]],
+  columns: Sequence[int] = SEEDS,
 ) -> None:
   """Prints a table with a column for each number of seeds."""
   found = {
-    name: [measure(seeds) for seeds in SEEDS] for name, measure in rows.items()
+    name: [measure(seeds) for seeds in columns]
+    for name, measure in rows.items()
   }
-  write(title, first, [f"K = {seeds}" for seeds in SEEDS], found)
+  write(title, first, [f"K = {seeds}" for seeds in columns], found)
 
 
 def truth_of(draw: Draw, rng: Rng) -> tuple[float, float]:

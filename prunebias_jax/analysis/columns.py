@@ -103,6 +103,29 @@ TABLES: dict[str, tuple[str, ...]] = {
     "correlation",
     "reason",
   ),
+  "sample_criteria": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "target",
+    "criterion",
+    "n",
+    "base_rate",
+    "auroc",
+    "recall_1",
+    "recall_5",
+    "recall_10",
+    "recall_20",
+    "lift_1",
+    "lift_5",
+    "lift_10",
+    "lift_20",
+    "susceptible",
+    "susceptible_recall",
+    "susceptible_lift",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -119,6 +142,8 @@ TEXT = (
   "value",
   "flags",
   "interval",
+  "target",
+  "criterion",
   "reason",
 )
 

@@ -8,6 +8,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.criteria import sample_criteria_table
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.measure import Arrays, measure
@@ -136,6 +137,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "groups": groups_table(arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
+    "sample_criteria": sample_criteria_table(evidence, arrays),
   }
 
 

@@ -126,6 +126,38 @@ TABLES: dict[str, tuple[str, ...]] = {
     "susceptible_lift",
     "reason",
   ),
+  "criteria": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "target",
+    "identity",
+    "value",
+    "criterion",
+    "n_attributes",
+    "spearman",
+    "low",
+    "high",
+    "n_decided",
+    "n_not_safe",
+    "decision_accuracy",
+    "majority_accuracy",
+    "sentence",
+    "reason",
+  ),
+  "safety": (
+    *POPULATION_KEY,
+    *CELL,
+    "n_seeds",
+    "change",
+    "lower",
+    "upper",
+    "p_safe",
+    "p_not_safe",
+    "verdict",
+    "safe_up_to",
+    "sentence",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -144,6 +176,8 @@ TEXT = (
   "interval",
   "target",
   "criterion",
+  "verdict",
+  "sentence",
   "reason",
 )
 

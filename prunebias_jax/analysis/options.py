@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from prunebias_jax.analysis.parity import PARITIES, Parity
 from prunebias_jax.errors import InputError, choose
 
@@ -13,7 +15,9 @@ class Options:
   Attributes:
     parity: "paper" follows Iofinova et al. 2023 where "default" departs from
       it; docs/statistics.md lists the differences.
-    level: coverage of the intervals, in (0, 1).
+    level: coverage of the intervals, in (0, 1); of one-sided bounds too.
+    safe_margin: how much a bias may grow where compression is called safe, see
+      `criteria.safety`; a share or, of tcb, a log ratio, above 0.
 
   Raises:
     InputError: a value that is not accepted.
@@ -21,8 +25,13 @@ class Options:
 
   parity: Parity = "default"
   level: float = 0.95
+  safe_margin: float = 0.01
 
   def __post_init__(self) -> None:
     choose(self.parity, PARITIES, "parity")
     if not 0 < self.level < 1:
       raise InputError(f"level {self.level}; accepted: above 0 and below 1")
+    if not 0 < self.safe_margin < np.inf:
+      raise InputError(
+        f"safe_margin {self.safe_margin}; accepted: above 0, finite"
+      )

@@ -8,7 +8,12 @@ import xarray as xr
 
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
-from prunebias_jax.analysis.criteria import sample_criteria_table
+from prunebias_jax.analysis.criteria import (
+  criteria_table,
+  judged_families,
+  safety_table,
+  sample_criteria_table,
+)
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.measure import Arrays, measure
@@ -131,6 +136,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     if evidence.facts.exclusive
     else {"attributes": attributes_table(arrays)}
   )
+  families = judged_families(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
@@ -138,6 +144,8 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
     "sample_criteria": sample_criteria_table(evidence, arrays),
+    "criteria": criteria_table(evidence, arrays, families),
+    "safety": safety_table(arrays, families),
   }
 
 

@@ -29,6 +29,13 @@ def add(verbs: Verbs) -> None:
     default="default",
     help="paper: the papers' own forms where the default differs",
   )
+  parser.add_argument(
+    "--safe-margin",
+    type=float,
+    default=0.01,
+    help="how much a bias may grow where compression is called safe "
+    "(default: 0.01)",
+  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -65,7 +72,9 @@ def analyze(options: argparse.Namespace) -> None:
         for one in run.evaluations()
         if not one.is_trained
       },
-      options=analysis.Options(parity=options.parity),
+      options=analysis.Options(
+        parity=options.parity, safe_margin=options.safe_margin
+      ),
     )
   result.write(run.path / "analysis")
   for note in result.notes:

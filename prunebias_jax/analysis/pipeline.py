@@ -6,6 +6,12 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.criteria import (
+  criteria_table,
+  judged_families,
+  safety_table,
+  sample_criteria_table,
+)
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
@@ -156,12 +162,16 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     if evidence.facts.exclusive
     else {"attributes": attributes_table(arrays)}
   )
+  families = judged_families(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
     "groups": groups_table(arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
+    "sample_criteria": sample_criteria_table(evidence, arrays),
+    "criteria": criteria_table(evidence, arrays, families),
+    "safety": safety_table(arrays, families),
   }
 
 

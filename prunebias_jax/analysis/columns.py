@@ -20,6 +20,7 @@ ATTRIBUTE_METRICS = (
   "interdependence",
   "tcb",
   "ece",
+  "ece_sweep",
   "threshold",
 )
 CLASS_METRICS = (
@@ -32,9 +33,10 @@ CLASS_METRICS = (
   "uncertainty",
   "entropy",
   "ece",
+  "ece_sweep",
 )
 # Of a classifier as a whole.
-OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece")
+OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece", "ece_sweep")
 GROUP_METRICS = (
   "accuracy",
   "false_positive_rate",

@@ -14,8 +14,8 @@ from prunebias_jax.analysis.bias import bias_amplification
 from prunebias_jax.analysis.calibration import (
   Thresholds,
   calibrated_thresholds,
-  ece,
 )
+from prunebias_jax.analysis.calibration_error import ece, ece_sweep
 from prunebias_jax.analysis.correlation import interdependence
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, bits
@@ -140,6 +140,9 @@ def _scores(scores: np.ndarray, facts: Facts, parity: Parity) -> Arrays:
     "ece": ece(
       probabilities, facts.labels, present=facts.present, parity=parity
     ),
+    "ece_sweep": ece_sweep(
+      probabilities, facts.labels, present=facts.present, parity=parity
+    ),
   }
 
 
@@ -155,7 +158,7 @@ def _overall(
   right = np.any(hits, axis=1)
   recalls = divide(hits.sum(axis=0), facts.labels.sum(axis=0))
   membership = facts.groups.membership
-  top = scipy.special.expit(odds.max(axis=1))
+  top = scipy.special.expit(odds.max(axis=1, keepdims=True))
   return {
     "overall_balanced_accuracy": np.float64(np.nanmean(recalls)),
     "overall_group_accuracy": divide(
@@ -164,7 +167,8 @@ def _overall(
     "overall_accuracy": np.float64(right.mean()),
     "overall_uncertainty": np.float64(class_uncertainty(odds)),
     "overall_entropy": np.float64(class_entropy(logits)),
-    "overall_ece": ece(top[:, None], right[:, None], parity=parity)[0],
+    "overall_ece": ece(top, right[:, None], parity=parity)[0],
+    "overall_ece_sweep": ece_sweep(top, right[:, None], parity=parity)[0],
   }
 
 

@@ -42,6 +42,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "interdependence": (OUTPUT,),
   "tcb": (OUTPUT,),
   "ece": (OUTPUT,),
+  "ece_sweep": (OUTPUT,),
   "threshold": (OUTPUT,),
   "balanced_accuracy": (OUTPUT,),
   "recall": (OUTPUT,),
@@ -54,6 +55,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "overall_uncertainty": (),
   "overall_entropy": (),
   "overall_ece": (),
+  "overall_ece_sweep": (),
   "overall_balanced_accuracy": (),
   "overall_group_accuracy": ("group",),
 }

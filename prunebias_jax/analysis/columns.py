@@ -43,6 +43,8 @@ GROUP_METRICS = (
   "false_negative_rate",
   "selection_rate",
 )
+# Of one member and identity attribute.
+DIRECTIONAL_METRICS = ("attribute_to_task", "task_to_attribute", "mals")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -65,6 +67,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "attribute",
     "bias_amplification",
     "flags",
+    "reason",
+  ),
+  "directional": (
+    *KEY,
+    "threshold_rule",
+    "identity",
+    *DIRECTIONAL_METRICS,
     "reason",
   ),
   "groups": (

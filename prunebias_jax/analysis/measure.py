@@ -16,7 +16,9 @@ from prunebias_jax.analysis.calibration import (
   calibrated_thresholds,
 )
 from prunebias_jax.analysis.calibration_error import ece, ece_sweep
+from prunebias_jax.analysis.columns import DIRECTIONAL_METRICS
 from prunebias_jax.analysis.correlation import interdependence
+from prunebias_jax.analysis.directional import directional
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, bits
 from prunebias_jax.analysis.parity import Parity
@@ -222,7 +224,28 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
       AttributeFlag.ONE_ATTRIBUTE: np.array(len(facts.names) == 1),
     }
   arrays["flags"] = bits(made.threshold.shape, masks) | made.flags
-  return _without_threshold(arrays)
+  return {
+    **_without_threshold(arrays),
+    **_directional(made, counts, facts, parity),
+  }
+
+
+def _directional(
+  made: Decisions, counts: Confusion, facts: Facts, parity: Parity
+) -> Arrays:
+  """Directional bias amplification: [identity]."""
+  found = directional(
+    made.predicted,
+    facts.labels,
+    counts,
+    facts.directions,
+    undecided=(made.flags & AttributeFlag.NO_THRESHOLD) > 0,
+    parity=parity,
+  )
+  return {
+    **{name: getattr(found, name) for name in DIRECTIONAL_METRICS},
+    "directional_flags": found.flags,
+  }
 
 
 def _without_threshold(arrays: Arrays) -> Arrays:

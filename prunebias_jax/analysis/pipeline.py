@@ -19,6 +19,7 @@ from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
+  directional_table,
   groups_table,
 )
 from prunebias_jax.errors import InputError
@@ -133,6 +134,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
+    "directional": directional_table(arrays),
     "groups": groups_table(arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),

@@ -14,6 +14,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.columns import (
   COUNTS,
+  DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MAIN,
   MEMBER,
@@ -24,7 +25,7 @@ from prunebias_jax.analysis.columns import (
   WHERE,
 )
 from prunebias_jax.analysis.evidence import Evidence
-from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
+from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
 from prunebias_jax.errors import InputError
 
@@ -51,6 +52,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "bias_amplification": (OUTPUT, "pair"),
   "bias_amplification_flags": (OUTPUT, "pair"),
   **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  **{name: ("identity",) for name in DIRECTIONAL_METRICS},
+  "directional_flags": ("identity",),
   "overall_accuracy": (),
   "overall_uncertainty": (),
   "overall_entropy": (),
@@ -211,6 +214,7 @@ def assemble(
   for name, flags in (
     ("flags", AttributeFlag),
     ("bias_amplification_flags", BiasFlag),
+    ("directional_flags", DirectionFlag),
   ):
     data[name].attrs["flag_masks"] = [int(flag) for flag in flags]
     data[name].attrs["flag_meanings"] = " ".join(
@@ -229,6 +233,7 @@ def assemble(
       **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
+      "identity": np.array(facts.identity_names, str),
       "labels_of": list(facts.n_labels),
       "group_identity": ("group", list(facts.groups.identity)),
       "group_value": ("group", list(facts.groups.value)),

@@ -11,6 +11,7 @@ from prunebias_jax.analysis.columns import (
   ATTRIBUTE_METRICS,
   CLASS_METRICS,
   COUNTS,
+  DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
@@ -22,6 +23,7 @@ from prunebias_jax.analysis.flags import (
   BIAS_REASONS,
   BIAS_WORDS,
   CLASS_REASONS,
+  DIRECTION_REASONS,
   NO_THRESHOLD,
   PAPER_ATTRIBUTE_REASONS,
   PAPER_BIAS_REASONS,
@@ -95,6 +97,20 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
     "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
   }
   return frame("bias_amplification", columns, arrays)
+
+
+def directional_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "directional"; no row without identity attributes."""
+  dimensions = ("member", "threshold_rule", "identity")
+  flags = arrays["directional_flags"].to_numpy().ravel()
+  columns = {
+    **_member_columns(arrays, dimensions),
+    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    "identity": _spread(arrays, dimensions, "identity"),
+    **{name: arrays[name].to_numpy().ravel() for name in DIRECTIONAL_METRICS},
+    "reason": describe(flags, DIRECTION_REASONS),
+  }
+  return frame("directional", columns, arrays)
 
 
 def groups_table(arrays: xr.Dataset) -> pd.DataFrame:

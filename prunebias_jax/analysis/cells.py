@@ -19,9 +19,11 @@ from prunebias_jax.analysis.columns import (
   DERIVED_OVERALL_METRICS,
   DIRECTIONAL_METRICS,
   EVERYONE,
+  FAIRNESS_METRICS,
   GROUP_METRICS,
   MEAN,
   MEMBER,
+  OVERALL_FAIRNESS_METRICS,
   OVERALL_METRICS,
   PARENT,
   POPULATION,
@@ -134,6 +136,11 @@ def make_cells(arrays: xr.Dataset) -> Cells:
         if identity != EVERYONE or metric not in singles:
           add(rule, metric, identity, value, of)
           values[-1] = values[-1][:, :, place]
+    for place, identity in enumerate(arrays["identity"].to_numpy().tolist()):
+      # The families begin with the identities, and go on with crossings.
+      for metric in FAIRNESS_METRICS:
+        add(rule, metric, identity, EVERYONE, metric)
+        values[-1] = values[-1][:, :, place]
   whole, whole_key = _whole(arrays)
   return Cells(
     values=np.stack(values, axis=1),
@@ -177,6 +184,11 @@ def _whole(arrays: xr.Dataset) -> tuple[np.ndarray, pd.DataFrame]:
       for place, identity in enumerate(arrays["identity"].to_numpy()):
         columns.append(arrays[metric].to_numpy()[:, rule, place])
         rows.append((str(rule_name), metric, str(identity), EVERYONE))
+  for metric in OVERALL_FAIRNESS_METRICS:
+    if f"overall_{metric}" in arrays:
+      for place, identity in enumerate(arrays["identity"].to_numpy()):
+        columns.append(arrays[f"overall_{metric}"].to_numpy()[:, 0, place])
+        rows.append((default, metric, str(identity), EVERYONE))
   key = pd.DataFrame(
     rows, columns=["threshold_rule", "metric", "identity", "value"]
   ).assign(attribute=ALL)

@@ -45,6 +45,18 @@ GROUP_METRICS = (
 )
 # Of one member and identity attribute.
 DIRECTIONAL_METRICS = ("attribute_to_task", "task_to_attribute", "mals")
+# Of one member, attribute, and identity or crossing.
+FAIRNESS_METRICS = (
+  "demographic_parity_difference",
+  "demographic_parity_ratio",
+  "equalized_odds_difference",
+  "equalized_odds_ratio",
+  "equal_opportunity_difference",
+  "worst_group_accuracy",
+  "accuracy_gap",
+)
+OVERALL_FAIRNESS_METRICS = ("worst_group_accuracy", "accuracy_gap")
+FAIRNESS_COUNTS = ("n_groups", "fewest_positive", "fewest_negative")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -85,6 +97,15 @@ TABLES: dict[str, tuple[str, ...]] = {
     "n_positive",
     "n_negative",
     *GROUP_METRICS,
+    "reason",
+  ),
+  "fairness": (
+    *KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    *FAIRNESS_COUNTS,
+    *FAIRNESS_METRICS,
     "reason",
   ),
   "variance": (
@@ -135,6 +156,7 @@ TEXT = (
 
 # Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
+NULLABLE = (*COUNTS, *FAIRNESS_COUNTS)
 
 EVERYONE = ""
 MEAN = "(mean)"

@@ -112,6 +112,7 @@ def directional(
   counts: Confusion,
   directions: Directions,
   *,
+  present: np.ndarray | None = None,
   undecided: np.ndarray | None = None,
   parity: Parity = "default",
 ) -> Amplification:
@@ -125,6 +126,7 @@ def directional(
     labels: bool [example, output], False where missing.
     counts: those of these predictions [group, output]; row 0 is everyone.
     directions: the identities' values with their train rates.
+    present: bool [example, output], the label is there; None where all are.
     undecided: bool [output]: no prediction could be made; None for none.
     parity: which sign a train rate has that is the same in the group and in
       all: 0 in "default", -1 in "paper", as published.
@@ -139,7 +141,8 @@ def directional(
   # Counts of "the identity is predicted" among positives and predictions.
   guesses = predicted[:, by].astype(np.float64)
   among_true = (labels.T.astype(np.float64) @ guesses).T
-  among_chosen = (predicted.T.astype(np.float64) @ guesses).T
+  labelled = predicted if present is None else predicted & present
+  among_chosen = (labelled.T.astype(np.float64) @ guesses).T
 
   row = directions.identity
   is_task = np.arange(len(undecided)) != by[:, None]
@@ -157,11 +160,11 @@ def directional(
     share = divide(hits, all_)[row]
     return np.where(truth == 1, share, 1 - share)
 
-  positives, chosen = counts.positive[0], counts.selected[0]
+  positives, chosen = counts.positive[0], counts.predicted[0]
   guessed = of_value(among_true, positives)
   to_attribute = guessed - divide(counts.positive[group], positives)
   read = of_value(among_chosen, chosen)
-  given = divide(counts.selected[group], chosen)
+  given = divide(counts.predicted[group], chosen)
   parts = np.where(known[row][:, None], read, given) - directions.share
   first, left_out = _means(sign * to_task, row, usable)
   second, left_out_too = _means(sign * to_attribute, row, usable)

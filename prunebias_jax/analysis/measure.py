@@ -239,6 +239,7 @@ def _directional(
     facts.labels,
     counts,
     facts.directions,
+    present=facts.present,
     undecided=(made.flags & AttributeFlag.NO_THRESHOLD) > 0,
     parity=parity,
   )

@@ -10,6 +10,7 @@ from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
+from prunebias_jax.analysis.fairness import fairness_table, with_fairness
 from prunebias_jax.analysis.measure import Arrays, measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
@@ -136,6 +137,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "bias_amplification": bias_amplification_table(arrays),
     "directional": directional_table(arrays),
     "groups": groups_table(arrays),
+    "fairness": fairness_table(arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
   }
@@ -193,4 +195,4 @@ def _measured(evidence: Evidence) -> xr.Dataset:
       + "; ".join(not_finite)
       + ending
     )
-  return assemble(measured, evidence)
+  return with_fairness(assemble(measured, evidence))

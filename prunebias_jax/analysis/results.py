@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import (
-  COUNTS,
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MAIN,
   MEMBER,
+  NULLABLE,
   PARENT,
   RULES,
   TABLES,
@@ -261,7 +261,7 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(COUNTS, "Int64")
+  types |= dict.fromkeys(NULLABLE, "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,

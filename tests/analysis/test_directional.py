@@ -68,8 +68,8 @@ def _slow(
         )
       bias = _share(train_inside, train_positive)
       if bias > 1 / len(values):
-        gained.append(_share(guess, predicted[:, t]) - bias)
-    if train_positive.any() and predicted[:, t].any():
+        gained.append(_share(guess, predicted[:, t] & there) - bias)
+    if train_positive.any() and (predicted[:, t] & there).any():
       mals.append(sum(gained))
   return [
     float(np.nanmean(one)) if np.isfinite(one).any() else np.nan

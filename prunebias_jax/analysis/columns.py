@@ -57,6 +57,14 @@ FAIRNESS_METRICS = (
 )
 OVERALL_FAIRNESS_METRICS = ("worst_group_accuracy", "accuracy_gap")
 FAIRNESS_COUNTS = ("n_groups", "fewest_positive", "fewest_negative")
+# Of a group, against dense.
+CHANGED_RATES = (
+  "error",
+  "false_positive_rate",
+  "false_negative_rate",
+  "true_positive_rate",
+  "selection_rate",
+)
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -108,6 +116,26 @@ TABLES: dict[str, tuple[str, ...]] = {
     *FAIRNESS_METRICS,
     "reason",
   ),
+  "group_changes": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    "value",
+    "rate",
+    "n_positive",
+    "n_negative",
+    "n_seeds",
+    "dense",
+    "compressed",
+    "change",
+    "low",
+    "high",
+    "relative",
+    "relative_low",
+    "relative_high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -145,6 +173,7 @@ TEXT = (
   "split",
   "threshold_rule",
   "metric",
+  "rate",
   "attribute",
   "class",
   "identity",

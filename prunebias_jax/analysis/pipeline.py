@@ -11,6 +11,7 @@ from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.fairness import fairness_table, with_fairness
+from prunebias_jax.analysis.group_changes import group_changes_table
 from prunebias_jax.analysis.measure import Arrays, measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
@@ -138,6 +139,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "directional": directional_table(arrays),
     "groups": groups_table(arrays),
     "fairness": fairness_table(arrays),
+    "group_changes": group_changes_table(evidence, arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
   }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 
 from foreign import SIZES, archive, saved
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from prunebias_jax import cli, store
 from prunebias_jax.errors import InputError
 from prunebias_jax.importing import import_archive
+from prunebias_jax.importing.archive import KEYS
 
 
 @pytest.fixture
@@ -536,3 +538,19 @@ def test_the_command(tmp_path, capsys):
   assert "--labels FILE is needed" in capsys.readouterr().err
   assert cli.main([*again, "--values", "logits"]) == cli.BAD_INPUT
   assert "--values is for folders" in capsys.readouterr().err
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+  text = (Path(__file__).parents[1] / "docs/importing.md").read_text()
+  example = text.split("```python\n")[2].split("```")[0]
+  monkeypatch.chdir(tmp_path)
+  exec(example, {})
+  run = import_archive("theirs.npz", "run")
+  assert len(run.members()) == 12
+  assert run.split("test")["identity"].values.tolist() == ["Male"]
+
+
+def test_every_key_is_documented():
+  text = (Path(__file__).parents[1] / "docs/importing.md").read_text()
+  for key in KEYS:
+    assert f"`{key}`" in text, key

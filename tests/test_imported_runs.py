@@ -281,7 +281,9 @@ def test_runs_that_do_not_belong_together(tmp_path, whole):
 
 def test_runs_that_pair_otherwise_are_not_merged(tmp_path):
   first, other = halves(tmp_path, paired=np.array(False))
-  with pytest.raises(InputError, match=r"otherwise than .* pairing none and se"):
+  with pytest.raises(
+    InputError, match=r"otherwise than .* pairing none and se"
+  ):
     merge([first.path, other.path], tmp_path / "both")
 
 

@@ -46,6 +46,9 @@ GROUP_METRICS = (
 DERIVED_METRICS = ("balanced_accuracy",)
 DERIVED_OVERALL_METRICS = ("balanced_accuracy",)
 
+# How two populations are compared, example by example.
+EXCHANGED = ("n_dense", "n_compressed", "null", "n_permutations")
+
 TABLES: dict[str, tuple[str, ...]] = {
   "attributes": (
     *KEY,
@@ -103,6 +106,89 @@ TABLES: dict[str, tuple[str, ...]] = {
     "correlation",
     "reason",
   ),
+  "exemplars": (
+    *POPULATION_KEY,
+    "example_id",
+    "attribute",
+    "dense_share",
+    "compressed_share",
+    "modal_dense",
+    "modal_compressed",
+    "is_cie",
+    "taxicab",
+    "excess",
+    "onset",
+    "rank",
+    "control",
+    "reason",
+  ),
+  "exemplar_tests": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "n",
+    *EXCHANGED,
+    "cie_share",
+    "null_mean",
+    "excess",
+    "p",
+    "p_adjusted",
+    "n10",
+    "n01",
+    "accuracy_change",
+    "p_accuracy",
+    "p_conditional",
+    "tie_rate",
+    "tied_mass",
+    "reason",
+  ),
+  "exemplar_accuracy": (
+    *POPULATION_KEY,
+    "attribute",
+    "set",
+    *EXCHANGED,
+    "n",
+    "dense_accuracy",
+    "dense_sd",
+    "compressed_accuracy",
+    "compressed_sd",
+    "reason",
+  ),
+  "over_indexing": (
+    *POPULATION_KEY,
+    "attribute",
+    "given",
+    "identity",
+    "value",
+    *EXCHANGED,
+    "n_exemplars",
+    "n_group",
+    "share_exemplars",
+    "share_all",
+    "ratio",
+    "low_conditional",
+    "high_conditional",
+    "null_mean",
+    "p",
+    "p_adjusted",
+    "p_conditional",
+    "reason",
+  ),
+  "queue": (
+    *POPULATION_KEY,
+    "attribute",
+    "target",
+    "ranking",
+    "budget",
+    *EXCHANGED,
+    "n",
+    "recall",
+    "precision",
+    "lift",
+    "tied_mass",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -119,11 +205,19 @@ TEXT = (
   "value",
   "flags",
   "interval",
+  "example_id",
+  "set",
+  "given",
+  "target",
+  "ranking",
+  "null",
   "reason",
 )
 
 # Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
+# The same of exemplars.
+EXEMPLAR_COUNTS = ("n", "n10", "n01")
 
 EVERYONE = ""
 MEAN = "(mean)"

@@ -7,6 +7,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
+from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
@@ -58,16 +59,44 @@ def analyze(
   evaluations = evaluations or {}
   all_evidence = _gather_all(splits, evaluations, options or Options())
   arrays = {where: _measured(one) for where, one in all_evidence.items()}
+  exemplars = _exemplars(all_evidence)
   tables = _joined(
-    [_tables(all_evidence[where], arrays[where]) for where in arrays]
+    [
+      *(_tables(all_evidence[where], arrays[where]) for where in arrays),
+      *(one.tables for one in exemplars.values()),
+    ]
   )
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
     arrays=main,
     others=arrays,
-    notes=[*make_notes(main), *evaluation_notes(main, arrays, evaluations)],
+    notes=[
+      *make_notes(main),
+      *exemplars[MAIN].notes,
+      *evaluation_notes(main, arrays, evaluations),
+    ],
+    examples={
+      where: one.examples
+      for where, one in exemplars.items()
+      if one.examples is not None
+    },
   )
+
+
+def _exemplars(
+  all_evidence: Mapping[Where, Evidence],
+) -> dict[Where, Exemplars]:
+  """The exemplars of every evaluation, and of the validation split.
+
+  What is audited is by default the validation split, so that the test split
+  stays unseen.
+  """
+  found = {where: examine(one) for where, one in all_evidence.items()}
+  valid = all_evidence[MAIN].valid
+  if valid is not None:
+    found[valid.where] = examine(valid)
+  return found
 
 
 def _gather_all(

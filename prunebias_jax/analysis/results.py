@@ -14,6 +14,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.columns import (
   COUNTS,
+  EXEMPLAR_COUNTS,
   GROUP_METRICS,
   MAIN,
   MEMBER,
@@ -23,6 +24,7 @@ from prunebias_jax.analysis.columns import (
   TEXT,
   WHERE,
 )
+from prunebias_jax.analysis.csv_files import write_csv
 from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
@@ -31,6 +33,7 @@ from prunebias_jax.errors import InputError
 
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
+EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -73,12 +76,18 @@ class Analysis:
       flags. They are those of the last parameters on the test split.
     others: the arrays of every other evaluation, by checkpoint and split.
     notes: what is not available and why, one sentence each.
+    examples: what the compressed populations make of each example, by
+      checkpoint and split, those of ("last", "valid") too: variables
+      [population, example, attribute], see `exemplars.examples`.
   """
 
   tables: dict[str, pd.DataFrame]
   arrays: xr.Dataset
   notes: list[str]
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
+    default_factory=dict
+  )
+  examples: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
 
@@ -97,16 +106,19 @@ class Analysis:
         f"no numbers of split {split!r}, checkpoint {checkpoint!r}; there are: "
         + ", ".join(f"{name} ({which})" for which, name in there)
       )
-    tables = self.tables
-    if self.others:
-      tables = {
-        name: table[
-          (table["checkpoint"] == checkpoint) & (table["split"] == split)
-        ].reset_index(drop=True)
-        for name, table in tables.items()
-      }
+    where = (checkpoint, split)
+    tables = {
+      name: table[
+        (table["checkpoint"] == checkpoint) & (table["split"] == split)
+      ].reset_index(drop=True)
+      for name, table in self.tables.items()
+    }
     return dataclasses.replace(
-      self, tables=tables, arrays=there[checkpoint, split], others={}
+      self,
+      tables=tables,
+      arrays=there[where],
+      others={},
+      examples={key: one for key, one in self.examples.items() if key == where},
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
@@ -127,11 +139,17 @@ class Analysis:
     try:
       staging.mkdir(parents=True)
       for name, table in self.tables.items():
-        table.to_csv(staging / f"{name}.csv", index=False, na_rep="NaN")
-      for where, arrays in {MAIN: self.arrays, **self.others}.items():
+        write_csv(table, staging / f"{name}.csv")
+      groups: dict[str | None, xr.Dataset] = {
+        None if where == MAIN else _group(where): arrays
+        for where, arrays in {MAIN: self.arrays, **self.others}.items()
+      }
+      for where, examples in self.examples.items():
+        groups[EXAMPLES + _group(where)] = examples
+      for group, arrays in groups.items():
         _storable(arrays).to_zarr(
           staging / ARRAYS,
-          group=None if where == MAIN else "-".join(where).replace(":", "-"),
+          group=group,
           mode="w-",
           consolidated=False,
           zarr_format=3,
@@ -165,7 +183,14 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       for file in sorted((directory / ARRAYS).glob("*/zarr.json"))
       if json.loads(file.read_text())["node_type"] == "group"
     ]
-    others = [_read_arrays(directory / ARRAYS, name) for name in groups]
+    others, examples = (
+      [
+        _read_arrays(directory / ARRAYS, name)
+        for name in groups
+        if name.startswith(EXAMPLES) == wanted
+      ]
+      for wanted in (False, True)
+    )
   except (OSError, ValueError, KeyError) as error:
     raise InputError(
       f"{directory} holds no analysis that can be read: {error}"
@@ -174,9 +199,8 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     tables=tables,
     arrays=arrays,
     notes=notes,
-    others={
-      (one.attrs["checkpoint"], one.attrs["split"]): one for one in others
-    },
+    others={_where(one): one for one in others},
+    examples={_where(one): one for one in examples},
   )
 
 
@@ -241,6 +265,16 @@ def assemble(
   )
 
 
+def _group(where: tuple[str, str]) -> str:
+  """The group of an evaluation in analysis.zarr."""
+  return "-".join(where).replace(":", "-")
+
+
+def _where(arrays: xr.Dataset) -> tuple[str, str]:
+  """The evaluation that arrays are of."""
+  return arrays.attrs["checkpoint"], arrays.attrs["split"]
+
+
 def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
   """The arrays of one evaluation."""
   with xr.open_zarr(
@@ -259,7 +293,7 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(COUNTS, "Int64")
+  types |= dict.fromkeys((*COUNTS, *EXEMPLAR_COUNTS), "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,

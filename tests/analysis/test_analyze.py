@@ -568,6 +568,9 @@ def _assert_equal(found: Analysis, expected: Analysis) -> None:
     )
   xr.testing.assert_equal(found.arrays, expected.arrays)
   assert dict(found.arrays.attrs) == dict(expected.arrays.attrs)
+  assert list(found.examples) == list(expected.examples)
+  for where, examples in expected.examples.items():
+    xr.testing.assert_equal(found.examples[where], examples)
 
 
 @pytest.mark.parametrize("multiclass", [False, True])

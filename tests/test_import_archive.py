@@ -509,6 +509,13 @@ def test_a_run_in_the_way_is_left_alone(made, tmp_path):
   run.verify()
 
 
+def test_a_file_in_the_way(tmp_path):
+  file = saved(tmp_path / "theirs.npz", archive())
+  with pytest.raises(InputError, match="is a file; accepted: a directory"):
+    import_archive(file, file)
+  assert import_archive(file, tmp_path / "deep/er/run").members().size
+
+
 def test_a_failure_in_the_middle_leaves_nothing(made, tmp_path, monkeypatch):
   def full(*_, **__):
     raise OSError(28, "No space left on device")

@@ -195,6 +195,8 @@ def test_pairing_may_be_chosen_where_the_file_does_not_say(made, tmp_path):
   file = saved(tmp_path / "b.npz", {**archive(), "paired": np.array(True)})
   with pytest.raises(InputError, match="paired: pairing cannot be chosen"):
     import_archive(file, tmp_path / "other", pairing="none")
+  with pytest.raises(InputError, match="unknown pairing 'both'"):
+    import_archive(file, tmp_path / "other", pairing="both")
 
 
 def test_sparsities_are_meant_as_they_are_written(made):

@@ -74,6 +74,8 @@ def test_inspect_analyze_and_report(whole, capsys):
   assert "imported from theirs.npz" in page
   assert "after the last epoch" not in page
   assert "joins the members of a seed" in page
+  assert "SHA-256 of theirs.npz" in page
+  assert "Device" not in page
   found = whole.analysis()
   assert found.tables["contrasts"]["n_seeds"].max() == 7
   assert found.arrays.sizes["threshold_rule"] == 2

@@ -6,9 +6,17 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.criteria import (
+  criteria_table,
+  judged_families,
+  safety_table,
+  sample_criteria_table,
+)
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
+from prunebias_jax.analysis.fairness import fairness_table, with_fairness
+from prunebias_jax.analysis.group_changes import group_changes_table
 from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
@@ -18,6 +26,7 @@ from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
+  directional_table,
   groups_table,
 )
 
@@ -156,12 +165,19 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     if evidence.facts.exclusive
     else {"attributes": attributes_table(arrays)}
   )
+  families = judged_families(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
+    "directional": directional_table(arrays),
     "groups": groups_table(arrays),
+    "fairness": fairness_table(arrays),
+    "group_changes": group_changes_table(evidence, arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
+    "sample_criteria": sample_criteria_table(evidence, arrays),
+    "criteria": criteria_table(evidence, arrays, families),
+    "safety": safety_table(arrays, families),
   }
 
 
@@ -197,4 +213,4 @@ def _measured(evidence: Evidence) -> xr.Dataset:
     )
     for place in range(len(evidence.members))
   ]
-  return assemble(measured, evidence)
+  return with_fairness(assemble(measured, evidence))

@@ -34,6 +34,13 @@ def add(verbs: Verbs) -> None:
     action="store_true",
     help="leave out members whose logits are not finite",
   )
+  parser.add_argument(
+    "--safe-margin",
+    type=float,
+    default=0.01,
+    help="how much a bias may grow where compression is called safe "
+    "(default: 0.01)",
+  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -58,7 +65,11 @@ def analyze(options: argparse.Namespace) -> None:
   run = store.open_run(options.run_directory)
   _require_members(run)
   result = run.analyze(
-    analysis.Options(parity=options.parity, skip_bad=options.skip_bad)
+    analysis.Options(
+      parity=options.parity,
+      skip_bad=options.skip_bad,
+      safe_margin=options.safe_margin,
+    )
   )
   for note in result.notes:
     print(note)

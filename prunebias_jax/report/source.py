@@ -16,6 +16,7 @@ from prunebias_jax.analysis.columns import (
   CELL,
   MAIN,
   MEAN,
+  PARENT,
   POPULATION,
   RULES,
 )
@@ -242,6 +243,12 @@ class Source:
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
+
+  @functools.cached_property
+  def pairs_by_seed(self) -> bool:
+    """Whether members of equal seed pair: not so in some imported runs."""
+    arrays = self.analysis.arrays
+    return bool((arrays[PARENT] == arrays["seed"]).all())
 
   def size(self, population: Population) -> int:
     """The number of members of a population."""

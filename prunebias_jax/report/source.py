@@ -24,6 +24,15 @@ from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
 LEVEL = 0.95
+# The tables that the report is made of.
+SHOWN = (
+  "attributes",
+  "classes",
+  "bias_amplification",
+  "groups",
+  "variance",
+  "contrasts",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,12 +175,13 @@ class Source:
 
   @functools.cached_property
   def is_complete(self) -> bool:
-    """No number of any table is missing that could be there at all.
+    """No number of what the report shows is missing that could be there.
 
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
-    return all(is_whole(table) for table in self.analysis.tables.values())
+    tables = self.analysis.tables
+    return all(is_whole(tables[name]) for name in SHOWN if name in tables)
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""

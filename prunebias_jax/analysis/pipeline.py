@@ -14,13 +14,13 @@ from prunebias_jax.analysis.measure import Arrays, measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
-from prunebias_jax.analysis.seeds import contrasts_table, variance_table
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
   groups_table,
 )
+from prunebias_jax.analysis.variance import contrasts_table, variance_table
 from prunebias_jax.errors import InputError
 
 Tables = dict[str, pd.DataFrame]
@@ -124,7 +124,6 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
 
 def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   """The tables of one evaluation."""
-  level = evidence.options.level
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
@@ -134,8 +133,8 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     **first,
     "bias_amplification": bias_amplification_table(arrays),
     "groups": groups_table(arrays),
-    "variance": variance_table(arrays, level=level),
-    "contrasts": contrasts_table(arrays, level=level),
+    "variance": variance_table(evidence, arrays),
+    "contrasts": contrasts_table(evidence, arrays),
   }
 
 

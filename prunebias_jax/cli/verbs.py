@@ -29,6 +29,14 @@ def add(verbs: Verbs) -> None:
     default="default",
     help="paper: the papers' own forms where the default differs",
   )
+  parser.add_argument(
+    "--bootstrap",
+    type=int,
+    default=0,
+    metavar="N",
+    help="draws of members and test examples together, for bootstrap intervals "
+    "in variance.csv; 1000 is usual (default: none)",
+  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -65,7 +73,9 @@ def analyze(options: argparse.Namespace) -> None:
         for one in run.evaluations()
         if not one.is_trained
       },
-      options=analysis.Options(parity=options.parity),
+      options=analysis.Options(
+        parity=options.parity, bootstraps=options.bootstrap
+      ),
     )
   result.write(run.path / "analysis")
   for note in result.notes:

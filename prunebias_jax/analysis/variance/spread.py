@@ -23,6 +23,10 @@ from prunebias_jax.analysis.inference import (
   mean_interval,
   sd_interval,
 )
+from prunebias_jax.analysis.variance.bootstrap import (
+  Resampled,
+  bootstrap_intervals,
+)
 from prunebias_jax.analysis.variance.design import (
   CROSSED_DESIGN,
   crossed_factors,
@@ -50,6 +54,10 @@ LINEARISED = (
   "crossed: seeds and test examples random, linearised in the examples"
 )
 CALIBRATED = "validation set fixed"
+BOOTSTRAPPED = "bootstrap: seeds and test examples drawn again"
+FEW_BOOTSTRAPPED = f"{BOOTSTRAPPED}, simulated coverage below 90 %"
+# From here on the two-level bootstrap covers 90 % and more, as simulated.
+FEWEST_BOOTSTRAP_SEEDS = 10
 ONE_SEED = "not available: one seed"
 NO_SEED = "not available: no seed has a value"
 NOT_INDEPENDENT = "not available: crossed seeds, see sources.csv"
@@ -95,13 +103,15 @@ def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   cells = make_cells(arrays)
   truth = Truth.of(evidence.facts)
   halves = draw_halves(evidence.facts)
+  draws = evidence.options.bootstraps
+  samples = Resampled(evidence.facts, draws) if draws else None
 
   def of_population(item: tuple[Population, np.ndarray]) -> pd.DataFrame:
     population, places = item
     source = Source(
       evidence=evidence, arrays=arrays, cells=cells, places=places, truth=truth
     )
-    return _rows(source, population, halves)
+    return _rows(source, population, halves, samples)
 
   # numpy lets go of the interpreter in most of it.
   workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
@@ -111,7 +121,10 @@ def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
 
 
 def _rows(
-  source: Source, population: Population, halves: np.ndarray
+  source: Source,
+  population: Population,
+  halves: np.ndarray,
+  samples: Resampled | None,
 ) -> pd.DataFrame:
   """The rows of one population."""
   cells, places = source.cells, source.places
@@ -124,53 +137,47 @@ def _rows(
 
   def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
     complete = values[np.ix_(seeds, chosen)]
+    on_halves = half_values[:, seeds]
     return {
       **_of_seeds(complete, level),
       **_of_examples(
-        complete,
-        moments,
-        chosen,
-        half_values[:, seeds],
-        of_half[chosen],
-        level,
+        complete, moments, chosen, on_halves, of_half[chosen], level
       ),
     }
 
   finite = np.isfinite(values)
   seeds, numbers = by_availability(finite, (*_NAMES, "splits"), summarise)
   splits = numbers.pop("splits")
-  crossed = crossed_factors(source.evidence.members.iloc[places])
-  if crossed:
-    for name in _INFERENCE:
-      numbers[name] = np.full(len(key), np.nan)
+  independent = not crossed_factors(source.evidence.members.iloc[places])
+  low, high = np.full((2, len(key)), np.nan)
+  if samples is not None and independent and len(places) > 1:
+    low, high = bootstrap_intervals(source, samples)
+  numbers |= {"bootstrap_low": low, "bootstrap_high": high}
+  # A spread that was not seen makes no interval; nor do members that are not
+  # independent.
   same = numbers["sd"] == 0
-  # A spread that was not seen makes no interval.
   for name in _CROSSED:
     numbers[name][same] = np.nan
+  if independent:
+    interval = _intervals(key, seeds, numbers)
+    missing = _of_missing_parts(key, seeds, numbers, moments, splits)
+  else:
+    numbers |= dict.fromkeys(_INFERENCE, np.full(len(key), np.nan))
+    interval = np.where(seeds > 1, NOT_INDEPENDENT, ONE_SEED).astype(object)
+    missing = [(seeds > 1, CROSSED_DESIGN)]
   reason = join_reasons(
     len(key),
     [
       *missing_reasons(seeds, len(places), "seeds", averaged),
       (same, "the same in every seed: no interval"),
       *averaged_reasons(averaged, cells),
-      *(
-        [(seeds > 1, CROSSED_DESIGN)]
-        if crossed
-        else _of_missing_parts(key, seeds, numbers, moments, splits)
-      ),
+      *missing,
     ],
   )
-  missing = np.full(len(key), np.nan)
   columns = {
     "n_seeds": seeds,
     **numbers,
-    "bootstrap_low": missing,
-    "bootstrap_high": missing,
-    "interval": (
-      np.where(seeds > 1, NOT_INDEPENDENT, "").astype(object)
-      if crossed
-      else _intervals(key, seeds, numbers)
-    ),
+    "interval": interval,
     "reason": reason,
   }
   return part("variance", population, key, source.arrays, columns)
@@ -251,10 +258,13 @@ def _of_examples(
 
 
 def _intervals(
-  key: pd.DataFrame, seeds: np.ndarray, numbers: Numbers
+  key: pd.DataFrame,
+  seeds: np.ndarray,
+  numbers: Numbers,
 ) -> np.ndarray:
   """What the intervals of each row are and assume: object [cell]."""
   crossed = np.isfinite(numbers["crossed_low"])
+  bootstrapped = np.isfinite(numbers["bootstrap_low"])
   ratio = key["metric"].isin(RATIOS).to_numpy()
   spread = numbers["sd"] > 0
   texts = join_reasons(
@@ -270,6 +280,8 @@ def _intervals(
         (spread | crossed) & (key["threshold_rule"] != RULES[0]).to_numpy(),
         CALIBRATED,
       ),
+      (bootstrapped & (seeds < FEWEST_BOOTSTRAP_SEEDS), FEW_BOOTSTRAPPED),
+      (bootstrapped & (seeds >= FEWEST_BOOTSTRAP_SEEDS), BOOTSTRAPPED),
     ],
   )
   return texts

@@ -80,6 +80,12 @@ class Weighted:
       [columns[:, inside] @ weights for inside, weights in self._parts]
     ).astype(np.float64)
 
+  def count_everyone(self, indicators: np.ndarray) -> np.ndarray:
+    """The same of the first group only: float64 [column, weighting]."""
+    inside, weights = self._parts[0]
+    columns = np.ascontiguousarray(indicators.T).astype(np.float32)
+    return (columns[:, inside] @ weights).astype(np.float64)
+
   def member(self, predicted: np.ndarray) -> Counts:
     """The counts of one member's predictions, bool [example, output]."""
     columns = [predicted & self._labels, predicted]
@@ -96,6 +102,17 @@ class Weighted:
       total=self.total,
       size=self.size,
     )
+
+
+def rates_of(counts: Counts) -> dict[str, np.ndarray]:
+  """The rates of `rates.Rates`: float64 [group, output, weighting] each."""
+  alarm, missed = counts.chosen - counts.hit, counts.positive - counts.hit
+  return {
+    "accuracy": divide(counts.total - alarm - missed, counts.total),
+    "false_positive_rate": divide(alarm, counts.total - counts.positive),
+    "false_negative_rate": divide(missed, counts.positive),
+    "selection_rate": divide(counts.selected, counts.size),
+  }
 
 
 def tcb_of(counts: Counts, prevalence: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 MEMBER = ("pruner", "sparsity", "quantization", "seed")
 # The seed of the dense member that a member pairs with.
 PARENT = "parent_seed"
+# Seeds by purpose, which members of crossed designs have besides.
+PURPOSES = ("seed_init", "seed_order", "seed_augment")
 POPULATION = ("pruner", "sparsity", "quantization")
 WHERE = ("checkpoint", "split")
 KEY = (*MEMBER, *WHERE)
@@ -149,6 +151,15 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sd",
     "sd_low",
     "sd_high",
+    "var_observed",
+    "var_test_set",
+    "var_distribution",
+    "crossed_se",
+    "crossed_df",
+    "crossed_low",
+    "crossed_high",
+    "bootstrap_low",
+    "bootstrap_high",
     "interval",
     "reason",
   ),
@@ -164,6 +175,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "signflip_p",
     "wilcoxon_p",
     "correlation",
+    "variance_ratio",
+    "ratio_low",
+    "ratio_high",
+    "pitman_morgan_p",
+    "p_adjusted",
     "reason",
   ),
   "exemplars": (
@@ -331,6 +347,19 @@ TEXT = (
   "verdict",
   "sentence",
   "reason",
+)
+
+# Numbers that some metrics have by definition and others do not, or that only
+# come when asked for: a row without them lacks nothing.
+OPTIONAL = (
+  "var_test_set",
+  "var_distribution",
+  "crossed_se",
+  "crossed_df",
+  "crossed_low",
+  "crossed_high",
+  "bootstrap_low",
+  "bootstrap_high",
 )
 
 # Whole numbers that may be missing.

@@ -136,6 +136,23 @@ TABLES: dict[str, tuple[str, ...]] = {
     "relative_high",
     "reason",
   ),
+  "class_tests": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_examples",
+    "n_dense",
+    "n_compressed",
+    "shift_dense",
+    "shift_compressed",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "test",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -180,6 +197,7 @@ TEXT = (
   "value",
   "flags",
   "interval",
+  "test",
   "reason",
 )
 

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.checks import name_of
+from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
@@ -140,6 +141,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "groups": groups_table(arrays),
     "fairness": fairness_table(arrays),
     "group_changes": group_changes_table(evidence, arrays),
+    "class_tests": class_tests_table(evidence, arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
   }

@@ -65,6 +65,8 @@ CHANGED_RATES = (
   "true_positive_rate",
   "selection_rate",
 )
+# What is split into bias and variance.
+LOSSES = ("squared_error", "cross_entropy")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -153,6 +155,32 @@ TABLES: dict[str, tuple[str, ...]] = {
     "test",
     "reason",
   ),
+  "bias_variance": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "loss",
+    "n_examples",
+    "n_seeds",
+    "expected_loss",
+    "bias",
+    "variance",
+    "reason",
+  ),
+  "agreement": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_seeds",
+    "disagreement",
+    "error_correlation",
+    "n_pairs",
+    "disagreement_dense",
+    "low",
+    "high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -191,6 +219,7 @@ TEXT = (
   "threshold_rule",
   "metric",
   "rate",
+  "loss",
   "attribute",
   "class",
   "identity",

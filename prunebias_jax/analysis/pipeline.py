@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
@@ -142,6 +144,8 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "fairness": fairness_table(arrays),
     "group_changes": group_changes_table(evidence, arrays),
     "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
   }

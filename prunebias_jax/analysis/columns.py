@@ -67,6 +67,8 @@ CHANGED_RATES = (
   "true_positive_rate",
   "selection_rate",
 )
+# What is split into bias and variance.
+LOSSES = ("squared_error", "cross_entropy")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -139,6 +141,49 @@ TABLES: dict[str, tuple[str, ...]] = {
     "relative",
     "relative_low",
     "relative_high",
+    "reason",
+  ),
+  "class_tests": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_examples",
+    "n_dense",
+    "n_compressed",
+    "shift_dense",
+    "shift_compressed",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "test",
+    "reason",
+  ),
+  "bias_variance": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "loss",
+    "n_examples",
+    "n_seeds",
+    "expected_loss",
+    "bias",
+    "variance",
+    "reason",
+  ),
+  "agreement": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_seeds",
+    "disagreement",
+    "error_correlation",
+    "n_pairs",
+    "disagreement_dense",
+    "low",
+    "high",
     "reason",
   ),
   "variance": (
@@ -331,6 +376,7 @@ TEXT = (
   "threshold_rule",
   "metric",
   "rate",
+  "loss",
   "attribute",
   "class",
   "identity",
@@ -346,6 +392,7 @@ TEXT = (
   "criterion",
   "verdict",
   "sentence",
+  "test",
   "reason",
 )
 

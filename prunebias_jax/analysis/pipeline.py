@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
+from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -177,6 +180,9 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
+    "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
   }
 
 

@@ -41,6 +41,20 @@ def add(verbs: Verbs) -> None:
     help="how much a bias may grow where compression is called safe "
     "(default: 0.01)",
   )
+  parser.add_argument(
+    "--queue",
+    type=int,
+    default=5_000,
+    help="examples of each attribute and population in exemplars.csv, besides "
+    "the exemplars (default: 5000)",
+  )
+  parser.add_argument(
+    "--permutations",
+    type=int,
+    default=1_999,
+    help="arrangements of the members to draw where they are too many to "
+    "enumerate (default: 1999)",
+  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -68,6 +82,8 @@ def analyze(options: argparse.Namespace) -> None:
     analysis.Options(
       parity=options.parity,
       skip_bad=options.skip_bad,
+      queue=options.queue,
+      permutations=options.permutations,
       safe_margin=options.safe_margin,
     )
   )

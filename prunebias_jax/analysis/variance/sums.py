@@ -103,7 +103,7 @@ class PopulationSums:
       for rule, used in enumerate(source.averaged())
     ]
     self._whole = None
-    if len(source.cells.whole_key):
+    if source.evidence.facts.exclusive:
       self._whole = _WholeSums(source)
 
   def add(self, member: int, shown: Shown) -> None:
@@ -125,6 +125,11 @@ class PopulationSums:
     ]
     if self._whole is not None:
       parts.append(self._whole.moments())
+    else:
+      missing = np.full(len(self._source.cells.whole_key), np.nan)
+      parts.append(
+        Moments(examples=missing, squares=missing, mean_squares=missing)
+      )
     return joined(parts)
 
 
@@ -269,6 +274,10 @@ def score_values(metric: str, scores: np.ndarray) -> np.ndarray:
   return (np.abs(scores) < bound).astype(np.float64)
 
 
+# The metrics of a classifier as a whole that have influences.
+_OF_WHOLE = ("accuracy", "uncertainty", "entropy", "balanced_accuracy")
+
+
 class _WholeSums:
   """The sums of a classifier's numbers as a whole."""
 
@@ -288,9 +297,12 @@ class _WholeSums:
       zip(key["metric"], key["identity"], key["value"], strict=True)
     )
     membership = source.evidence.facts.groups.membership
+    # Metrics of a whole identity have no group, nor influences.
     self._inside = np.stack(
       [
         membership[:, self._groups.index((identity, value))]
+        if (identity, value) in self._groups
+        else np.ones(size)
         for _, identity, value in self._names
       ],
       axis=1,
@@ -300,7 +312,7 @@ class _WholeSums:
       total=self._inside.sum(axis=0),
       used=np.zeros(len(key), bool),
       size=size,
-      few=np.array([metric == "ece" for metric, _, _ in self._names]),
+      few=np.array([name not in _OF_WHOLE for name, _, _ in self._names]),
     )
 
   def add(self, member: int, shown: Shown) -> None:

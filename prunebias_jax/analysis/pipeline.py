@@ -8,6 +8,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
   judged_families,
@@ -146,6 +147,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
+    "countermeasures": countermeasures_table(evidence, arrays),
   }
 
 

@@ -3,6 +3,8 @@
 MEMBER = ("pruner", "sparsity", "quantization", "seed")
 # The seed of the dense member that a member pairs with.
 PARENT = "parent_seed"
+# Seeds by purpose, which members of crossed designs have besides.
+PURPOSES = ("seed_init", "seed_order", "seed_augment")
 POPULATION = ("pruner", "sparsity", "quantization")
 WHERE = ("checkpoint", "split")
 KEY = (*MEMBER, *WHERE)
@@ -20,6 +22,7 @@ ATTRIBUTE_METRICS = (
   "interdependence",
   "tcb",
   "ece",
+  "ece_sweep",
   "threshold",
 )
 CLASS_METRICS = (
@@ -32,15 +35,40 @@ CLASS_METRICS = (
   "uncertainty",
   "entropy",
   "ece",
+  "ece_sweep",
 )
 # Of a classifier as a whole.
-OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece")
+OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece", "ece_sweep")
 GROUP_METRICS = (
   "accuracy",
   "false_positive_rate",
   "false_negative_rate",
   "selection_rate",
 )
+# Of one member and identity attribute.
+DIRECTIONAL_METRICS = ("attribute_to_task", "task_to_attribute", "mals")
+# Of one member, attribute, and identity or crossing.
+FAIRNESS_METRICS = (
+  "demographic_parity_difference",
+  "demographic_parity_ratio",
+  "equalized_odds_difference",
+  "equalized_odds_ratio",
+  "equal_opportunity_difference",
+  "worst_group_accuracy",
+  "accuracy_gap",
+)
+OVERALL_FAIRNESS_METRICS = ("worst_group_accuracy", "accuracy_gap")
+FAIRNESS_COUNTS = ("n_groups", "fewest_positive", "fewest_negative")
+# Of a group, against dense.
+CHANGED_RATES = (
+  "error",
+  "false_positive_rate",
+  "false_negative_rate",
+  "true_positive_rate",
+  "selection_rate",
+)
+# What is split into bias and variance.
+LOSSES = ("squared_error", "cross_entropy")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -68,6 +96,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "flags",
     "reason",
   ),
+  "directional": (
+    *KEY,
+    "threshold_rule",
+    "identity",
+    *DIRECTIONAL_METRICS,
+    "reason",
+  ),
   "groups": (
     *KEY,
     "threshold_rule",
@@ -77,6 +112,78 @@ TABLES: dict[str, tuple[str, ...]] = {
     "n_positive",
     "n_negative",
     *GROUP_METRICS,
+    "reason",
+  ),
+  "fairness": (
+    *KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    *FAIRNESS_COUNTS,
+    *FAIRNESS_METRICS,
+    "reason",
+  ),
+  "group_changes": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    "value",
+    "rate",
+    "n_positive",
+    "n_negative",
+    "n_seeds",
+    "dense",
+    "compressed",
+    "change",
+    "low",
+    "high",
+    "relative",
+    "relative_low",
+    "relative_high",
+    "reason",
+  ),
+  "class_tests": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_examples",
+    "n_dense",
+    "n_compressed",
+    "shift_dense",
+    "shift_compressed",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "test",
+    "reason",
+  ),
+  "bias_variance": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "loss",
+    "n_examples",
+    "n_seeds",
+    "expected_loss",
+    "bias",
+    "variance",
+    "reason",
+  ),
+  "agreement": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_seeds",
+    "disagreement",
+    "error_correlation",
+    "n_pairs",
+    "disagreement_dense",
+    "low",
+    "high",
     "reason",
   ),
   "variance": (
@@ -89,6 +196,15 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sd",
     "sd_low",
     "sd_high",
+    "var_observed",
+    "var_test_set",
+    "var_distribution",
+    "crossed_se",
+    "crossed_df",
+    "crossed_low",
+    "crossed_high",
+    "bootstrap_low",
+    "bootstrap_high",
     "interval",
     "reason",
   ),
@@ -104,6 +220,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "signflip_p",
     "wilcoxon_p",
     "correlation",
+    "variance_ratio",
+    "ratio_low",
+    "ratio_high",
+    "pitman_morgan_p",
+    "p_adjusted",
     "reason",
   ),
   "exemplars": (
@@ -254,6 +375,8 @@ TEXT = (
   "split",
   "threshold_rule",
   "metric",
+  "rate",
+  "loss",
   "attribute",
   "class",
   "identity",
@@ -269,13 +392,28 @@ TEXT = (
   "criterion",
   "verdict",
   "sentence",
+  "test",
   "reason",
+)
+
+# Numbers that some metrics have by definition and others do not, or that only
+# come when asked for: a row without them lacks nothing.
+OPTIONAL = (
+  "var_test_set",
+  "var_distribution",
+  "crossed_se",
+  "crossed_df",
+  "crossed_low",
+  "crossed_high",
+  "bootstrap_low",
+  "bootstrap_high",
 )
 
 # Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
 # The same of exemplars.
 EXEMPLAR_COUNTS = ("n", "n10", "n01")
+NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
 MEAN = "(mean)"

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
+from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -15,17 +18,20 @@ from prunebias_jax.analysis.criteria import (
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
+from prunebias_jax.analysis.fairness import fairness_table, with_fairness
+from prunebias_jax.analysis.group_changes import group_changes_table
 from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
-from prunebias_jax.analysis.seeds import contrasts_table, variance_table
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
+  directional_table,
   groups_table,
 )
+from prunebias_jax.analysis.variance import contrasts_table, variance_table
 
 Tables = dict[str, pd.DataFrame]
 
@@ -156,7 +162,6 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
 
 def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   """The tables of one evaluation."""
-  level = evidence.options.level
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
@@ -166,12 +171,18 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
+    "directional": directional_table(arrays),
     "groups": groups_table(arrays),
-    "variance": variance_table(arrays, level=level),
-    "contrasts": contrasts_table(arrays, level=level),
+    "fairness": fairness_table(arrays),
+    "group_changes": group_changes_table(evidence, arrays),
+    "variance": variance_table(evidence, arrays),
+    "contrasts": contrasts_table(evidence, arrays),
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
+    "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
   }
 
 
@@ -207,4 +218,4 @@ def _measured(evidence: Evidence) -> xr.Dataset:
     )
     for place in range(len(evidence.members))
   ]
-  return assemble(measured, evidence)
+  return with_fairness(assemble(measured, evidence))

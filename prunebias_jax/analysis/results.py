@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import (
-  COUNTS,
-  EXEMPLAR_COUNTS,
+  DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MAIN,
   MEMBER,
+  NULLABLE,
   PARENT,
   RULES,
   TABLES,
@@ -27,7 +27,7 @@ from prunebias_jax.analysis.columns import (
 from prunebias_jax.analysis.csv_files import write_csv
 from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
-from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
+from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
 from prunebias_jax.errors import InputError
 
@@ -46,6 +46,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "interdependence": (OUTPUT,),
   "tcb": (OUTPUT,),
   "ece": (OUTPUT,),
+  "ece_sweep": (OUTPUT,),
   "threshold": (OUTPUT,),
   "balanced_accuracy": (OUTPUT,),
   "recall": (OUTPUT,),
@@ -54,10 +55,13 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "bias_amplification": (OUTPUT, "pair"),
   "bias_amplification_flags": (OUTPUT, "pair"),
   **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  **{name: ("identity",) for name in DIRECTIONAL_METRICS},
+  "directional_flags": ("identity",),
   "overall_accuracy": (),
   "overall_uncertainty": (),
   "overall_entropy": (),
   "overall_ece": (),
+  "overall_ece_sweep": (),
   "overall_balanced_accuracy": (),
   "overall_group_accuracy": ("group",),
 }
@@ -238,6 +242,7 @@ def assemble(
   for name, flags in (
     ("flags", AttributeFlag),
     ("bias_amplification_flags", BiasFlag),
+    ("directional_flags", DirectionFlag),
   ):
     data[name].attrs["flag_masks"] = [int(flag) for flag in flags]
     data[name].attrs["flag_meanings"] = " ".join(
@@ -256,6 +261,7 @@ def assemble(
       **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
+      "identity": np.array(facts.identity_names, str),
       "labels_of": list(facts.n_labels),
       "group_identity": ("group", list(facts.groups.identity)),
       "group_value": ("group", list(facts.groups.value)),
@@ -293,7 +299,7 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys((*COUNTS, *EXEMPLAR_COUNTS), "Int64")
+  types |= dict.fromkeys(NULLABLE, "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,

@@ -16,6 +16,7 @@ from prunebias_jax.analysis.columns import (
   CELL,
   MAIN,
   MEAN,
+  PARENT,
   POPULATION,
   RULES,
 )
@@ -243,6 +244,12 @@ class Source:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
 
+  @functools.cached_property
+  def pairs_by_seed(self) -> bool:
+    """Whether members of equal seed pair: not so in some imported runs."""
+    arrays = self.analysis.arrays
+    return bool((arrays[PARENT] == arrays["seed"]).all())
+
   def size(self, population: Population) -> int:
     """The number of members of a population."""
     return len(self._places[population])
@@ -252,8 +259,9 @@ class Source:
     return self._indexed["variance"].rows(cell)
 
   def contrast(self, cell: Cell) -> Mapping[Population, Row]:
-    """Rows of the table "contrasts" by population."""
-    return self._indexed["contrasts"].rows(cell)
+    """Rows of the table "contrasts" by population, of those that pair."""
+    rows = self._indexed["contrasts"].rows(cell)
+    return {key: row for key, row in rows.items() if self.pairs_with(key)}
 
   def table(self, name: str) -> pd.DataFrame:
     """A table of the analysis by its name in `analysis.TABLES`."""

@@ -17,6 +17,7 @@ from prunebias_jax.analysis import (
   calibrated_thresholds,
   read,
 )
+from prunebias_jax.analysis.columns import OVERALL_METRICS
 from prunebias_jax.data.dataset import Dataset, Split
 from prunebias_jax.errors import InputError
 
@@ -229,7 +230,9 @@ def test_pairs_go_by_seed_not_by_order(make_splits: MakeSplits) -> None:
 def test_no_shared_seed(make_splits: MakeSplits) -> None:
   members = [("dense", 0.0, "none", 0), ("magnitude", 0.9, "none", 1)]
   result = analyze(make_splits(members))
-  assert result.tables["contrasts"].empty
+  contrasts = result.tables["contrasts"]
+  assert contrasts["reason"].str.contains("unpaired").any()
+  assert contrasts[["low", "high", "t_p", "signflip_p"]].isna().all(axis=None)
   assert any("1 of 1 members of magnitude" in note for note in result.notes)
   assert not any("K >= 6" in note for note in result.notes)
 
@@ -517,9 +520,13 @@ def test_exclusive_classes(make_splits: MakeSplits) -> None:
     )
   variance = result.tables["variance"]
   assert {"(all)", "(mean)"} < set(variance["attribute"])
-  # Five of everyone, and the accuracy of the two groups.
-  assert len(_at(variance, attribute="(all)", pruner="dense")) == 7
-  assert len(_at(result.tables["contrasts"], attribute="(all)")) == 7
+  for table in (variance, result.tables["contrasts"]):
+    rows = _at(table, attribute="(all)", pruner=table["pruner"].iloc[0])
+    assert set(_at(rows, identity="")["metric"]) == {
+      *OVERALL_METRICS,
+      "balanced_accuracy",
+    }
+    assert len(_at(rows, identity="G", metric="accuracy")) == 2
 
 
 def test_every_cell_of_a_population_is_one_row(

@@ -11,6 +11,7 @@ from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.correlations import correlations_table
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
 from prunebias_jax.analysis.facts import Facts, gather
 from prunebias_jax.analysis.fairness import fairness_table, with_fairness
@@ -134,7 +135,10 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
-    else {"attributes": attributes_table(arrays)}
+    else {
+      "attributes": attributes_table(arrays),
+      "correlations": correlations_table(evidence, arrays),
+    }
   )
   return {
     **first,

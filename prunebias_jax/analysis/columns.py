@@ -3,6 +3,8 @@
 MEMBER = ("pruner", "sparsity", "quantization", "seed")
 # The seed of the dense member that a member pairs with.
 PARENT = "parent_seed"
+# Seeds by purpose, which members of crossed designs have besides.
+PURPOSES = ("seed_init", "seed_order", "seed_augment")
 POPULATION = ("pruner", "sparsity", "quantization")
 WHERE = ("checkpoint", "split")
 KEY = (*MEMBER, *WHERE)
@@ -71,6 +73,9 @@ LOSSES = ("squared_error", "cross_entropy")
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
 DERIVED_OVERALL_METRICS = ("balanced_accuracy",)
+
+# How two populations are compared, example by example.
+EXCHANGED = ("n_dense", "n_compressed", "null", "n_permutations")
 
 TABLES: dict[str, tuple[str, ...]] = {
   "attributes": (
@@ -206,6 +211,15 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sd",
     "sd_low",
     "sd_high",
+    "var_observed",
+    "var_test_set",
+    "var_distribution",
+    "crossed_se",
+    "crossed_df",
+    "crossed_low",
+    "crossed_high",
+    "bootstrap_low",
+    "bootstrap_high",
     "interval",
     "reason",
   ),
@@ -221,6 +235,149 @@ TABLES: dict[str, tuple[str, ...]] = {
     "signflip_p",
     "wilcoxon_p",
     "correlation",
+    "variance_ratio",
+    "ratio_low",
+    "ratio_high",
+    "pitman_morgan_p",
+    "p_adjusted",
+    "reason",
+  ),
+  "exemplars": (
+    *POPULATION_KEY,
+    "example_id",
+    "attribute",
+    "dense_share",
+    "compressed_share",
+    "modal_dense",
+    "modal_compressed",
+    "is_cie",
+    "taxicab",
+    "excess",
+    "onset",
+    "rank",
+    "control",
+    "reason",
+  ),
+  "exemplar_tests": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "n",
+    *EXCHANGED,
+    "cie_share",
+    "null_mean",
+    "excess",
+    "p",
+    "p_adjusted",
+    "n10",
+    "n01",
+    "accuracy_change",
+    "p_accuracy",
+    "p_conditional",
+    "tie_rate",
+    "tied_mass",
+    "reason",
+  ),
+  "exemplar_accuracy": (
+    *POPULATION_KEY,
+    "attribute",
+    "set",
+    *EXCHANGED,
+    "n",
+    "dense_accuracy",
+    "dense_sd",
+    "compressed_accuracy",
+    "compressed_sd",
+    "reason",
+  ),
+  "over_indexing": (
+    *POPULATION_KEY,
+    "attribute",
+    "given",
+    "identity",
+    "value",
+    *EXCHANGED,
+    "n_exemplars",
+    "n_group",
+    "share_exemplars",
+    "share_all",
+    "ratio",
+    "low_conditional",
+    "high_conditional",
+    "null_mean",
+    "p",
+    "p_adjusted",
+    "p_conditional",
+    "reason",
+  ),
+  "queue": (
+    *POPULATION_KEY,
+    "attribute",
+    "target",
+    "ranking",
+    "budget",
+    *EXCHANGED,
+    "n",
+    "recall",
+    "precision",
+    "lift",
+    "tied_mass",
+    "reason",
+  ),
+  "sample_criteria": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "target",
+    "criterion",
+    "n",
+    "base_rate",
+    "auroc",
+    "recall_1",
+    "recall_5",
+    "recall_10",
+    "recall_20",
+    "lift_1",
+    "lift_5",
+    "lift_10",
+    "lift_20",
+    "susceptible",
+    "susceptible_recall",
+    "susceptible_lift",
+    "reason",
+  ),
+  "criteria": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "target",
+    "identity",
+    "value",
+    "criterion",
+    "n_attributes",
+    "spearman",
+    "low",
+    "high",
+    "n_decided",
+    "n_not_safe",
+    "decision_accuracy",
+    "majority_accuracy",
+    "sentence",
+    "reason",
+  ),
+  "safety": (
+    *POPULATION_KEY,
+    *CELL,
+    "n_seeds",
+    "change",
+    "lower",
+    "upper",
+    "p_safe",
+    "p_not_safe",
+    "verdict",
+    "safe_up_to",
+    "sentence",
     "reason",
   ),
 }
@@ -243,13 +400,37 @@ TEXT = (
   "value",
   "flags",
   "interval",
+  "example_id",
+  "set",
+  "given",
+  "target",
+  "ranking",
+  "null",
+  "criterion",
+  "verdict",
+  "sentence",
   "test",
   "reason",
 )
 
+# Numbers that some metrics have by definition and others do not, or that only
+# come when asked for: a row without them lacks nothing.
+OPTIONAL = (
+  "var_test_set",
+  "var_distribution",
+  "crossed_se",
+  "crossed_df",
+  "crossed_low",
+  "crossed_high",
+  "bootstrap_low",
+  "bootstrap_high",
+)
+
 # Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
-NULLABLE = (*COUNTS, *FAIRNESS_COUNTS)
+# The same of exemplars.
+EXEMPLAR_COUNTS = ("n", "n10", "n01")
+NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
 MEAN = "(mean)"

@@ -25,6 +25,8 @@ from prunebias_jax.analysis.columns import (
   WHERE,
 )
 from prunebias_jax.analysis.correlation import pairwise_correlation
+from prunebias_jax.analysis.csv_files import write_csv
+from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
@@ -32,6 +34,7 @@ from prunebias_jax.errors import InputError
 
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
+EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -80,6 +83,9 @@ class Analysis:
       flags. They are those of the last parameters on the test split.
     others: the arrays of every other evaluation, by checkpoint and split.
     notes: what is not available and why, one sentence each.
+    examples: what the compressed populations make of each example, by
+      checkpoint and split, those of ("last", "valid") too: variables
+      [population, example, attribute], see `exemplars.examples`.
   """
 
   tables: dict[str, pd.DataFrame]
@@ -88,6 +94,12 @@ class Analysis:
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
+  examples: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
+    default_factory=dict
+  )
+
+  def _repr_html_(self) -> str:
+    return analysis_html(self.tables, self.arrays, self.notes)
 
   def at(self, checkpoint: str, split: str) -> Self:
     """The numbers of one evaluation, as if there were no other.
@@ -101,16 +113,19 @@ class Analysis:
         f"no numbers of split {split!r}, checkpoint {checkpoint!r}; there are: "
         + ", ".join(f"{name} ({which})" for which, name in there)
       )
-    tables = self.tables
-    if self.others:
-      tables = {
-        name: table[
-          (table["checkpoint"] == checkpoint) & (table["split"] == split)
-        ].reset_index(drop=True)
-        for name, table in tables.items()
-      }
+    where = (checkpoint, split)
+    tables = {
+      name: table[
+        (table["checkpoint"] == checkpoint) & (table["split"] == split)
+      ].reset_index(drop=True)
+      for name, table in self.tables.items()
+    }
     return dataclasses.replace(
-      self, tables=tables, arrays=there[checkpoint, split], others={}
+      self,
+      tables=tables,
+      arrays=there[where],
+      others={},
+      examples={key: one for key, one in self.examples.items() if key == where},
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
@@ -131,11 +146,17 @@ class Analysis:
     try:
       staging.mkdir(parents=True)
       for name, table in self.tables.items():
-        table.to_csv(staging / f"{name}.csv", index=False, na_rep="NaN")
-      for where, arrays in {MAIN: self.arrays, **self.others}.items():
+        write_csv(table, staging / f"{name}.csv")
+      groups: dict[str | None, xr.Dataset] = {
+        None if where == MAIN else _group(where): arrays
+        for where, arrays in {MAIN: self.arrays, **self.others}.items()
+      }
+      for where, examples in self.examples.items():
+        groups[EXAMPLES + _group(where)] = examples
+      for group, arrays in groups.items():
         _storable(arrays).to_zarr(
           staging / ARRAYS,
-          group=None if where == MAIN else "-".join(where).replace(":", "-"),
+          group=group,
           mode="w-",
           consolidated=False,
           zarr_format=3,
@@ -169,7 +190,14 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       for file in sorted((directory / ARRAYS).glob("*/zarr.json"))
       if json.loads(file.read_text())["node_type"] == "group"
     ]
-    others = [_read_arrays(directory / ARRAYS, name) for name in groups]
+    others, examples = (
+      [
+        _read_arrays(directory / ARRAYS, name)
+        for name in groups
+        if name.startswith(EXAMPLES) == wanted
+      ]
+      for wanted in (False, True)
+    )
   except (OSError, ValueError, KeyError) as error:
     raise InputError(
       f"{directory} holds no analysis that can be read: {error}"
@@ -178,9 +206,8 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     tables=tables,
     arrays=arrays,
     notes=notes,
-    others={
-      (one.attrs["checkpoint"], one.attrs["split"]): one for one in others
-    },
+    others={_where(one): one for one in others},
+    examples={_where(one): one for one in examples},
   )
 
 
@@ -205,6 +232,7 @@ def assemble(
     attrs={
       **dict(zip(WHERE, evidence.where, strict=True)),
       **dataclasses.asdict(evidence.options),
+      "left_out": list(evidence.left_out),
     }
   )
   for name in measured[0][0]:
@@ -248,6 +276,16 @@ def assemble(
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
     }
   )
+
+
+def _group(where: tuple[str, str]) -> str:
+  """The group of an evaluation in analysis.zarr."""
+  return "-".join(where).replace(":", "-")
+
+
+def _where(arrays: xr.Dataset) -> tuple[str, str]:
+  """The evaluation that arrays are of."""
+  return arrays.attrs["checkpoint"], arrays.attrs["split"]
 
 
 def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:

@@ -433,6 +433,8 @@ EXEMPLAR_COUNTS = ("n", "n10", "n01")
 NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
+# The identity of the examples that carry a marker.
+MARKED = "Marked"
 MEAN = "(mean)"
 ALL = "(all)"
 # The checkpoint and split that every analysis has; the others are those that

@@ -9,6 +9,7 @@ from prunebias_jax.analysis.agreement import agreement_table
 from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.correlations import correlations_table
 from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -166,7 +167,10 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
-    else {"attributes": attributes_table(arrays)}
+    else {
+      "attributes": attributes_table(arrays),
+      "correlations": correlations_table(evidence, arrays),
+    }
   )
   families = judged_families(evidence, arrays)
   return {

@@ -24,6 +24,7 @@ from prunebias_jax.analysis.columns import (
   TEXT,
   WHERE,
 )
+from prunebias_jax.analysis.correlation import pairwise_correlation
 from prunebias_jax.analysis.csv_files import write_csv
 from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
@@ -55,6 +56,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "bias_amplification": (OUTPUT, "pair"),
   "bias_amplification_flags": (OUTPUT, "pair"),
   **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  "prediction_correlation": (OUTPUT, "other"),
+  "error_correlation": (OUTPUT, "other"),
   **{name: ("identity",) for name in DIRECTIONAL_METRICS},
   "directional_flags": ("identity",),
   "overall_accuracy": (),
@@ -250,6 +253,10 @@ def assemble(
     )
   for name, count in facts.label_counts().items():
     data[name] = ((facts.output, "group"), count.astype(np.int64))
+  if not facts.exclusive:
+    among_labels = pairwise_correlation(facts.labels, facts.present)
+    data["label_correlation"] = ((facts.output, "other"), among_labels)
+    data = data.assign_coords(other=list(facts.names))
   sizes = facts.groups.membership.sum(axis=0).astype(np.int64)
   data["n_examples"] = (("group",), sizes)
   for name in ("n_labels", "n_missing"):

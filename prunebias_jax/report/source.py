@@ -25,8 +25,8 @@ from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
 LEVEL = 0.95
-# The tables that the report draws from; others have rows that may lack much.
-_SHOWN = (
+# The tables that the report is made of.
+SHOWN = (
   "attributes",
   "classes",
   "bias_amplification",
@@ -176,13 +176,13 @@ class Source:
 
   @functools.cached_property
   def is_complete(self) -> bool:
-    """No number of a table is missing that could be there at all.
+    """No number of what the report shows is missing that could be there.
 
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
     tables = self.analysis.tables
-    return all(is_whole(tables[name]) for name in _SHOWN if name in tables)
+    return all(is_whole(tables[name]) for name in SHOWN if name in tables)
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
@@ -259,8 +259,9 @@ class Source:
     return self._indexed["variance"].rows(cell)
 
   def contrast(self, cell: Cell) -> Mapping[Population, Row]:
-    """Rows of the table "contrasts" by population."""
-    return self._indexed["contrasts"].rows(cell)
+    """Rows of the table "contrasts" by population, of those that pair."""
+    rows = self._indexed["contrasts"].rows(cell)
+    return {key: row for key, row in rows.items() if self.pairs_with(key)}
 
   def table(self, name: str) -> pd.DataFrame:
     """A table of the analysis by its name in `analysis.TABLES`."""

@@ -8,8 +8,8 @@ from prunebias_jax.analysis.bias import GroupPairs, bias_amplification
 from prunebias_jax.analysis.calibration import (
   Thresholds,
   calibrated_thresholds,
-  ece,
 )
+from prunebias_jax.analysis.calibration_error import ece, ece_bin, ece_sweep
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.correlation import (
   Interdependence,
@@ -22,6 +22,7 @@ from prunebias_jax.analysis.inference import (
   paired_contrast,
   sd_interval,
 )
+from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.pipeline import analyze
 from prunebias_jax.analysis.ranking import auc
@@ -47,6 +48,7 @@ __all__ = [
   "GroupPairs",
   "Interdependence",
   "Interval",
+  "Options",
   "Parity",
   "Rates",
   "Thresholds",
@@ -57,6 +59,8 @@ __all__ = [
   "calibrated_thresholds",
   "confusion",
   "ece",
+  "ece_bin",
+  "ece_sweep",
   "group_rates",
   "high_uncertainty",
   "interdependence",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.columns import ALL, MEAN, MEMBER
+from prunebias_jax.analysis.columns import ALL, MEAN, MEMBER, PARENT
 from prunebias_jax.errors import InputError
 
 
@@ -53,7 +53,13 @@ def check_split(name: str, data: xr.Dataset, outputs: int) -> None:
 
 
 def members_in(data: xr.Dataset) -> pd.DataFrame:
-  """The members of a split's logits: pruner, sparsity, quantization, seed.
+  """The members of a split's logits.
+
+  Returns:
+    One row a member, in order: pruner, sparsity, quantization, seed, and
+    parent_seed: the seed of the dense member that it pairs with, -1 for none.
+    That is its own seed unless `data` has such a coordinate, or says by its
+    attribute `paired` that nothing pairs.
 
   Raises:
     InputError: no member, or two that are the same.
@@ -64,7 +70,10 @@ def members_in(data: xr.Dataset) -> pd.DataFrame:
   twice = members[members.duplicated()]
   if len(twice):
     raise InputError(f"{name_of(twice.iloc[0])} is there more than once")
-  return members
+  if not data.attrs.get("paired", True):
+    return members.assign(**{PARENT: -1})
+  parents = data[PARENT] if PARENT in data.coords else data["seed"]
+  return members.assign(**{PARENT: parents.to_numpy()})
 
 
 def places_of(members: pd.DataFrame, valid: xr.Dataset) -> np.ndarray:
@@ -76,10 +85,10 @@ def places_of(members: pd.DataFrame, valid: xr.Dataset) -> np.ndarray:
   found = {
     key: place
     for place, key in enumerate(
-      members_in(valid).itertuples(index=False, name=None)
+      members_in(valid)[[*MEMBER]].itertuples(index=False, name=None)
     )
   }
-  wanted = list(members.itertuples(index=False, name=None))
+  wanted = list(members[[*MEMBER]].itertuples(index=False, name=None))
   missing = [place for place, key in enumerate(wanted) if key not in found]
   if missing:
     names = [name_of(members.iloc[place]) for place in missing]

@@ -2,35 +2,46 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.checks import members_in, name_of, places_of
-from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER
-from prunebias_jax.analysis.facts import Facts, gather, indicators, presence
-from prunebias_jax.analysis.measure import Arrays, measure
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
+from prunebias_jax.analysis.class_tests import class_tests_table
+from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.countermeasures import countermeasures_table
+from prunebias_jax.analysis.criteria import (
+  criteria_table,
+  judged_families,
+  safety_table,
+  sample_criteria_table,
+)
+from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
+from prunebias_jax.analysis.exemplars import Exemplars, examine
+from prunebias_jax.analysis.facts import Facts, gather
+from prunebias_jax.analysis.fairness import fairness_table, with_fairness
+from prunebias_jax.analysis.group_changes import group_changes_table
+from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
-from prunebias_jax.analysis.parity import PARITIES, Parity
+from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
-from prunebias_jax.analysis.seeds import contrasts_table, variance_table
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
+  directional_table,
   groups_table,
 )
-from prunebias_jax.errors import InputError, choose
+from prunebias_jax.analysis.variance import contrasts_table, variance_table
 
-Where = tuple[str, str]  # checkpoint, split
+Tables = dict[str, pd.DataFrame]
 
 
 def analyze(
   splits: Mapping[str, xr.Dataset],
   *,
   evaluations: Mapping[Where, xr.Dataset] | None = None,
-  parity: Parity = "default",
-  level: float = 0.95,
+  options: Options | None = None,
 ) -> Analysis:
   """Computes every metric of every member, and what it does over seeds.
 
@@ -39,81 +50,104 @@ def analyze(
       `labels` [example, attribute], NaN where missing (exclusive classes:
       [example], none missing), `identities` [example, identity], and for valid
       and test `logits` [member, example, attribute] (or class) with the
-      members' pruner, sparsity, quantization and seed. "train" and "valid" may
-      be missing.
+      members' pruner, sparsity, quantization and seed, and parent_seed where
+      members pair by another seed than their own; the attribute `paired`,
+      False where nothing pairs. "train" and "valid" may be missing.
       Logits are read one member at a time.
     evaluations: what the members were evaluated on besides, in the same form,
       by (checkpoint, split): ("last", "test:noise:3"), ("best", "test"). Each
       has rows of its own, but "valid": thresholds are calibrated on it, always
       on that of the same checkpoint and without corruption.
-    parity: "paper" follows Iofinova et al. 2023 where "default" departs from
-      it; docs/statistics.md lists the differences.
-    level: coverage of the intervals, in (0, 1).
+    options: the user's choices; None for the defaults.
 
   Returns:
     The tables, arrays and notes.
 
   Raises:
-    InputError: an unknown parity, a level outside (0, 1), no test logits, no
-      finished member, a member that is there twice or has no validation
-      logits, an empty split, labels other than 0 and 1 (or class ids), an
-      attribute named "(mean)" or "(all)", or logits that are not finite.
+    InputError: no test logits, no finished member, a member that is there
+      twice or has no validation logits, an empty split, labels other than 0
+      and 1 (or class ids), an attribute named "(mean)" or "(all)", or logits
+      that are not finite, unless `options.skip_bad`.
   """
-  choose(parity, PARITIES, "parity")
-  if not 0 < level < 1:
-    raise InputError(f"level {level}; accepted: above 0 and below 1")
   evaluations = evaluations or {}
-  facts = {MAIN[1]: gather(splits)}
-  arrays = {}
-  for where, data in {MAIN: splits[MAIN[1]], **evaluations}.items():
-    checkpoint, split = where
+  all_evidence = _gather_all(splits, evaluations, options or Options())
+  arrays = {where: _measured(one) for where, one in all_evidence.items()}
+  exemplars = _exemplars(all_evidence)
+  tables = _joined(
+    [
+      *(_tables(all_evidence[where], arrays[where]) for where in arrays),
+      *(one.tables for one in exemplars.values()),
+    ]
+  )
+  main = arrays.pop(MAIN)
+  return Analysis(
+    tables=tables,
+    arrays=main,
+    others=arrays,
+    notes=[
+      *make_notes(main),
+      *exemplars[MAIN].notes,
+      *evaluation_notes(main, arrays, evaluations),
+    ],
+    examples={
+      where: one.examples
+      for where, one in exemplars.items()
+      if one.examples is not None
+    },
+  )
+
+
+def _exemplars(
+  all_evidence: Mapping[Where, Evidence],
+) -> dict[Where, Exemplars]:
+  """The exemplars of every evaluation, and of the validation split.
+
+  What is audited is by default the validation split, so that the test split
+  stays unseen.
+  """
+  found = {where: examine(one) for where, one in all_evidence.items()}
+  valid = all_evidence[MAIN].valid
+  if valid is not None:
+    found[valid.where] = examine(valid)
+  return found
+
+
+def _gather_all(
+  splits: Mapping[str, xr.Dataset],
+  evaluations: Mapping[Where, xr.Dataset],
+  options: Options,
+) -> dict[Where, Evidence]:
+  """The evidence of each evaluation that has rows of its own; `MAIN` first."""
+  # Ground truth by the split that it is of; corruptions leave it as it is.
+  facts: dict[str, Facts] = {MAIN[1]: gather(splits)}
+
+  def facts_of(split: str, data: xr.Dataset) -> Facts:
     base = split.partition(":")[0]
-    if split == CALIBRATION or (not data.sizes["member"] and where != MAIN):
-      continue
     if base not in facts:
       facts[base] = gather({**splits, MAIN[1]: data})
+    return facts[base]
+
+  found = {}
+  for where, data in {MAIN: splits[MAIN[1]], **evaluations}.items():
+    checkpoint, split = where
+    if split == CALIBRATION or (not data.sizes["member"] and where != MAIN):
+      continue
     valid = (
       splits.get(CALIBRATION)
       if checkpoint == MAIN[0]
       else _of_all(evaluations.get((checkpoint, CALIBRATION)), data)
     )
-    members = members_in(data)
-    measured = _measure_all(where, data, valid, facts[base], members, parity)
-    arrays[where] = assemble(
-      measured, facts[base], members, where=where, parity=parity, level=level
+    if valid is not None and "logits" not in valid:
+      valid = None
+    found[where] = gather_evidence(
+      where,
+      data,
+      facts_of(split, data),
+      options,
+      valid=valid,
+      valid_facts=None if valid is None else facts_of(CALIBRATION, valid),
     )
-  tables = [_tables(one, level) for one in arrays.values()]
-  main = arrays.pop(MAIN)
-  return Analysis(
-    tables={name: _joined([one[name] for one in tables]) for name in tables[0]},
-    arrays=main,
-    others=arrays,
-    notes=[*make_notes(main), *evaluation_notes(main, arrays, evaluations)],
-  )
-
-
-def _tables(arrays: xr.Dataset, level: float) -> dict[str, pd.DataFrame]:
-  """The tables of one evaluation."""
-  first = (
-    {"classes": classes_table(arrays)}
-    if "class" in arrays.dims
-    else {"attributes": attributes_table(arrays)}
-  )
-  return {
-    **first,
-    "bias_amplification": bias_amplification_table(arrays),
-    "groups": groups_table(arrays),
-    "variance": variance_table(arrays, level=level),
-    "contrasts": contrasts_table(arrays, level=level),
-  }
-
-
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-  """The rows of several tables; types are those of tables that have rows."""
-  filled = [table for table in tables if len(table)]
-  if len(filled) < 2:
-    return filled[0] if filled else tables[0]
-  return pd.concat(filled, ignore_index=True)
+  return found
 
 
 def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
@@ -127,51 +161,63 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
   return valid if wanted <= there else None
 
 
-def _measure_all(
-  where: Where,
-  data: xr.Dataset,
-  valid: xr.Dataset | None,
-  facts: Facts,
-  members: pd.DataFrame,
-  parity: Parity,
-) -> list[list[Arrays]]:
-  """Measures the members in turn; all are looked at before any is refused."""
-  if facts.exclusive or valid is None or "logits" not in valid:
+def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
+  """The tables of one evaluation."""
+  first = (
+    {"classes": classes_table(arrays)}
+    if evidence.facts.exclusive
+    else {"attributes": attributes_table(arrays)}
+  )
+  families = judged_families(evidence, arrays)
+  return {
+    **first,
+    "bias_amplification": bias_amplification_table(arrays),
+    "directional": directional_table(arrays),
+    "groups": groups_table(arrays),
+    "fairness": fairness_table(arrays),
+    "group_changes": group_changes_table(evidence, arrays),
+    "variance": variance_table(evidence, arrays),
+    "contrasts": contrasts_table(evidence, arrays),
+    "sample_criteria": sample_criteria_table(evidence, arrays),
+    "criteria": criteria_table(evidence, arrays, families),
+    "safety": safety_table(arrays, families),
+    "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
+    "countermeasures": countermeasures_table(evidence, arrays),
+  }
+
+
+def _joined(parts: Sequence[Tables]) -> Tables:
+  """The tables of all evaluations, in the order of the contract."""
+  return {
+    name: _rows([part[name] for part in parts if name in part])
+    for name in TABLES
+    if any(name in part for part in parts)
+  }
+
+
+def _rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+  """The rows of several tables; types are those of tables that have rows."""
+  filled = [table for table in tables if len(table)]
+  if len(filled) < 2:
+    return filled[0] if filled else tables[0]
+  return pd.concat(filled, ignore_index=True)
+
+
+def _measured(evidence: Evidence) -> xr.Dataset:
+  """Measures the members in turn."""
+  facts, valid = evidence.facts, evidence.valid
+  if facts.exclusive:
     valid = None
-  positives = present = None
-  in_valid = np.zeros(len(members), int)
-  if valid is not None:
-    in_valid = places_of(members, valid)
-    positives = indicators(valid, len(facts.names)).sum(axis=0)
-    present = presence(valid)
-  measured: list[list[Arrays]] = []
-  not_finite: list[str] = []
-  for place in range(len(members)):
-    logits = data["logits"].isel(member=place).to_numpy()
-    valid_logits = None
-    if valid is not None:
-      valid_logits = valid["logits"].isel(member=in_valid[place]).to_numpy()
-    finite = np.isfinite(logits).all() and (
-      valid_logits is None or np.isfinite(valid_logits).all()
+  measured = [
+    measure(
+      evidence.logits(place),
+      facts,
+      valid_logits=None if valid is None else valid.logits(place),
+      valid_facts=None if valid is None else valid.facts,
+      parity=evidence.options.parity,
     )
-    if not finite:
-      not_finite.append(name_of(members.iloc[place]))
-    elif not not_finite:
-      measured.append(
-        measure(
-          logits,
-          facts,
-          valid_logits=valid_logits,
-          valid_positives=positives,
-          valid_present=present,
-          parity=parity,
-        )
-      )
-  if not_finite:
-    ending = "" if where == MAIN else f" ({where[1]}, {where[0]} parameters)"
-    raise InputError(
-      "logits that are not finite cannot be analysed: "
-      + "; ".join(not_finite)
-      + ending
-    )
-  return measured
+    for place in range(len(evidence.members))
+  ]
+  return with_fairness(assemble(measured, evidence))

@@ -1,4 +1,4 @@
-"""The verbs that read finished runs: analyze, report, merge, export."""
+"""The verbs that read finished runs: report, merge, export."""
 
 import argparse
 from pathlib import Path
@@ -21,14 +21,6 @@ def add(verbs: Verbs) -> None:
     type=Path,
     help="where the joined run goes (shards: RUN itself)",
   )
-  parser = verbs.add("analyze", analyze)
-  parser.add_argument("run_directory", metavar="RUN", type=Path)
-  parser.add_argument(
-    "--parity",
-    choices=("default", "paper"),
-    default="default",
-    help="paper: the papers' own forms where the default differs",
-  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -43,36 +35,6 @@ def add(verbs: Verbs) -> None:
     choices=("last", "best"),
     default="last",
     help="best: at the lowest validation loss (execution.keep_best)",
-  )
-
-
-def analyze(options: argparse.Namespace) -> None:
-  """Computes every statistic from the stored logits."""
-  import threadpoolctl
-
-  from prunebias_jax import analysis
-
-  run = store.open_run(options.run_directory)
-  run.verify()
-  _require_members(run)
-  # The matrices are small: threads of a linear algebra library that wait for
-  # each other cost up to ten times what they gain on a busy machine.
-  with threadpoolctl.threadpool_limits(1, "blas"):
-    result = analysis.analyze(
-      {name: run.split(name) for name in ("train", "valid", "test")},
-      evaluations={
-        (one.checkpoint, one.split): run.split(one.split, one.checkpoint)
-        for one in run.evaluations()
-        if not one.is_trained
-      },
-      parity=options.parity,
-    )
-  result.write(run.path / "analysis")
-  for note in result.notes:
-    print(note)
-  print(
-    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
-    f"prunebias report {run.path}"
   )
 
 
@@ -126,14 +88,3 @@ def export(options: argparse.Namespace) -> None:
   print(f"  model, variables = load_exported(Path({str(path)!r}))")
   print("  # images: float32 [example, y, x, channel], pixels * 2 / 255 - 1")
   print("  logits = model.apply(variables, images, train=False)")
-
-
-def _require_members(run: store.Run) -> None:
-  """Refuses a run in which no member is finished; mentions the unfinished."""
-  done = run.members()["done"]
-  if not done.any():
-    raise InputError(
-      f"{run.path} has no finished member; train it to the end first"
-    )
-  if not done.all():
-    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")

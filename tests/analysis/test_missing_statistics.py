@@ -16,6 +16,7 @@ from sklearn.metrics import (
 import xarray as xr
 
 from prunebias_jax.analysis import (
+  Options,
   analyze,
   auc,
   calibrated_thresholds,
@@ -40,6 +41,8 @@ LABEL_FREE = (
   "entropy",
   "interdependence",
   "group_selection_rate",
+  "demographic_parity_difference",
+  "demographic_parity_ratio",
 )
 
 
@@ -189,7 +192,7 @@ def test_every_metric_equals_a_loop_over_what_is_there(
 ) -> None:
   splits = make_splits(MEMBERS, examples=300)
   holes = _holes(splits)
-  arrays = analyze(holes, parity=parity).arrays
+  arrays = analyze(holes, options=Options(parity=parity)).arrays
   for member in range(len(MEMBERS)):
     for attribute in range(len(NAMES)):
       for number, rule in enumerate(("default", "calibrated")):

@@ -26,6 +26,7 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -83,6 +84,7 @@ def analyze(
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
+    summary=summarise(tables, main.attrs["level"]),
     arrays=main,
     others=arrays,
     notes=[

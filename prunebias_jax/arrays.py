@@ -76,8 +76,8 @@ def as_stored(values: np.ndarray) -> np.ndarray:
 
 
 def digest(logits: np.ndarray) -> np.ndarray:
-  """SHA-256 of the float32 values: uint8 [32]."""
-  data = np.ascontiguousarray(logits, np.float32)
+  """SHA-256 of the values in their own precision: uint8 [32]."""
+  data = np.ascontiguousarray(logits)
   return np.frombuffer(hashlib.sha256(data.data).digest(), np.uint8)
 
 

@@ -43,6 +43,11 @@ def _from_json(path: Path) -> Sweep:
     facts = json.loads(path.read_text())
   except ValueError as error:
     raise InputError(f"config file {path} is not JSON: {error}") from None
+  if isinstance(facts, dict) and "imported" in facts:
+    raise InputError(
+      f"config file {path} is that of an imported run: it holds no config to "
+      "repeat"
+    )
   if not isinstance(facts, dict) or "sweep" not in facts:
     raise InputError(f"config file {path} has no field 'sweep'")
   return Sweep.from_dict(facts["sweep"])

@@ -76,6 +76,7 @@ def add(
   shape: tuple[int, ...],
   dimensions: tuple[str, ...],
   facts: Mapping[str, Any],
+  dtype: str = "float32",
 ) -> None:
   """Makes an empty place for the logits of an evaluation, whole or not at all.
 
@@ -85,10 +86,11 @@ def add(
     shape: of all members' logits.
     dimensions: their names.
     facts: JSON values to keep with it.
+    dtype: the logits' precision.
   """
   staging = path.with_name(f".{evaluation.group}.partial")
   shutil.rmtree(staging, ignore_errors=True)
-  variables, encoding = empty_logits(shape, dimensions)
+  variables, encoding = empty_logits(shape, dimensions, dtype)
   variables["done"] = xr.Variable("member", np.zeros(shape[0], bool))
   encoding["done"] = {"chunks": (1,)}
   data = xr.Dataset(variables, attrs=dict(facts))
@@ -103,7 +105,7 @@ def pixels(facts: Mapping[str, Any]) -> str:
 
 
 def empty_logits(
-  shape: tuple[int, ...], dimensions: tuple[str, ...]
+  shape: tuple[int, ...], dimensions: tuple[str, ...], dtype: str = "float32"
 ) -> tuple[dict[str, xr.Variable], dict[str, dict[str, Any]]]:
   """Logits [member, ...] and their digests, one chunk a member, none written.
 
@@ -113,7 +115,7 @@ def empty_logits(
   variables = {
     # Fill values only: no chunk is written until its member is done.
     "logits": xr.Variable(
-      dimensions, np.broadcast_to(np.float32(np.nan), shape)
+      dimensions, np.broadcast_to(np.array(np.nan, dtype), shape)
     ),
     "digest": xr.Variable(
       ("member", "byte"), np.zeros((shape[0], 32), np.uint8)

@@ -69,17 +69,12 @@ def merge(sources: Sequence[Path], workdir: Path) -> store.Run:
     InputError: runs of different config or data, a member that stands in two
       of them, an unfinished run, or a directory that holds a run already.
   """
-  if (workdir / store.SWEEP).exists():
-    raise InputError(f"{workdir} holds a run already; name another --workdir")
   runs = [store.open_run(path) for path in sources]
   if not runs:
     raise InputError("nothing to merge; name runs, or a run with shards")
-  for run in runs:
-    _require_fit(run, runs[0])
-  workdir.mkdir(parents=True, exist_ok=True)
-  with store.locked(workdir):
-    staging = workdir / ".merge.partial"
-    shutil.rmtree(staging, ignore_errors=True)
+  with store.staged(workdir, ".merge.partial") as staging:
+    for run in runs:
+      _require_fit(run, runs[0])
     shutil.copytree(
       runs[0].path,
       staging,
@@ -93,7 +88,6 @@ def merge(sources: Sequence[Path], workdir: Path) -> store.Run:
       from prunebias_jax.training.sweep import write_tables
 
       write_tables(merged)
-    _move_in(staging, workdir)
   return store.open_run(workdir)
 
 
@@ -114,18 +108,45 @@ def _require_fit(run: store.Run, first: store.Run) -> None:
       "missing"
     )
   run.verify()
-  # Settings that are younger than a run had their defaults in it.
-  own, other = (
-    Sweep.from_dict(one.facts["sweep"]).to_dict() for one in (run, first)
+  if (run.imported is None) != (first.imported is None):
+    raise InputError(
+      f"of {first.path} and {run.path} one was imported, the other trained; "
+      "accepted: runs of one kind"
+    )
+  if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
+    raise InputError(f"{run.path} has other data than {first.path}")
+  if run.imported is not None:
+    _require_alike(run, first)
+  else:
+    _require_same_training(run, first)
+
+
+def _require_alike(run: store.Run, first: store.Run) -> None:
+  """Refuses an imported run that stores other things than the first one."""
+  ours, theirs = (
+    {
+      "logits": ", ".join(one.member_splits),
+      **{key: (one.imported or {})[key] for key in ("pairing", "precision")},
+    }
+    for one in (run, first)
   )
+  for key, (here, there) in differences(ours, theirs).items():
+    raise InputError(
+      f"{run.path} was imported otherwise than {first.path}: {key} {here} and "
+      f"{there}"
+    )
+
+
+def _require_same_training(run: store.Run, first: store.Run) -> None:
+  """Refuses a run that was trained or quantized otherwise than the first."""
+  # Settings that are younger than a run had their defaults in it.
+  own, other = (one.sweep().to_dict() for one in (run, first))
   for path, (here, there) in differences(own, other).items():
     if path not in FREE:
       raise InputError(
         f"{run.path} has another config than {first.path}: {path} is {here!r} "
         f"and {there!r}"
       )
-  if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
-    raise InputError(f"{run.path} has other data than {first.path}")
   ours, theirs = (
     {scheme["kind"]: scheme for scheme in one.facts.get("quantization", ())}
     for one in (run, first)
@@ -146,9 +167,14 @@ def _join(merged: store.Run, run: store.Run) -> store.Run:
   if len(double):
     name = store.member_name(double.iloc[0])
     raise InputError(f"{run.path}: {name} is in another of the runs too")
-  sweep = dict(merged.facts["sweep"])
-  sweep["seeds"] = [*sweep["seeds"], *run.facts["sweep"]["seeds"]]
-  facts: dict[str, Any] = {"sweep": sweep}
+  facts: dict[str, Any] = {}
+  if merged.imported is not None:
+    files = [*merged.imported["files"], *(run.imported or {})["files"]]
+    facts[store.IMPORTED] = {**merged.imported, "files": files}
+  else:
+    sweep = dict(merged.facts["sweep"])
+    sweep["seeds"] = [*sweep["seeds"], *run.facts["sweep"]["seeds"]]
+    facts["sweep"] = sweep
   if "seconds" in merged.facts and "seconds" in run.facts:
     seconds = merged.facts["seconds"] + run.facts["seconds"]
     members = len(there) + len(added)
@@ -160,7 +186,7 @@ def _join(merged: store.Run, run: store.Run) -> store.Run:
     place = int(str(index))
     merged.write_member(
       first + place,
-      {name: run.logits_of(place, name) for name in store.EVALUATED},
+      {name: run.logits_of(place, name) for name in run.member_splits},
       diverged=bool(member["diverged"]),
     )
     number, later = f"{place:06d}", f"{first + place:06d}"
@@ -200,13 +226,3 @@ def _join_evaluations(merged: store.Run, run: store.Run, first: int) -> None:
     for place in run.evaluated(evaluation).nonzero()[0].tolist():
       logits = run.logits_of(place, split, checkpoint)
       merged.write_evaluation(evaluation, first + place, logits)
-
-
-def _move_in(staging: Path, workdir: Path) -> None:
-  """Moves the merged run to its place; sweep.json, which makes it one, last."""
-  for path in sorted(staging.iterdir(), key=lambda p: p.name == store.SWEEP):
-    target = workdir / path.name
-    if target.is_dir():
-      shutil.rmtree(target)
-    path.rename(target)
-  staging.rmdir()

@@ -24,6 +24,7 @@ ALLOWED = {
   },
   "quantization": {"data", "models", "store", "training"},
   "analysis": set(),
+  "importing": {"analysis", "data", "store"},
   "report": {"analysis", "store", "data"},
 }
 EVERYWHERE = {"errors", "settings"}

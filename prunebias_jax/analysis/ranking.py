@@ -1,9 +1,6 @@
 """Area under the ROC curve by ranks."""
 
 import numpy as np
-import scipy.stats
-
-from prunebias_jax.analysis.rates import divide
 
 
 def auc(
@@ -11,9 +8,9 @@ def auc(
 ) -> np.ndarray:
   """P(score of a positive > score of a negative), ties counting one half.
 
-  The Mann-Whitney form: (R - n1 (n1 + 1) / 2) / (n1 n0), R the sum of the
-  positives' midranks. Give logits, not probabilities: the sigmoid saturates
-  and so makes ties that the model did not make.
+  The Mann-Whitney form: for each positive, the negatives below it and half of
+  those tied with it. Give logits, not probabilities: the sigmoid saturates and
+  so makes ties that the model did not make.
 
   Args:
     scores: [example, attribute], finite.
@@ -23,12 +20,15 @@ def auc(
   Returns:
     float64 [attribute] in [0, 1]; NaN where the labels are of one class.
   """
-  if present is not None:
-    # Above all others, where they change no rank that counts.
-    scores = np.where(present, scores, np.inf)
-  ranks = scipy.stats.rankdata(scores, axis=0)
-  positive = labels.sum(axis=0).astype(np.float64)
-  total = len(labels) if present is None else present.sum(axis=0)
-  negative = total - positive
-  ranked = np.einsum("ea,ea->a", ranks, labels, dtype=np.float64)
-  return divide(ranked - positive * (positive + 1) / 2, positive * negative)
+  negatives = ~labels if present is None else ~labels & present
+  result = np.full(scores.shape[1], np.nan)
+  for place, column in enumerate(np.ascontiguousarray(scores.T)):
+    # Two short sorts and a search are several times faster than midranks.
+    positive = np.sort(column[labels[:, place]])
+    negative = np.sort(column[negatives[:, place]])
+    if positive.size and negative.size:
+      below = np.searchsorted(negative, positive, "left").sum()
+      below_or_tied = np.searchsorted(negative, positive, "right").sum()
+      pairs = positive.size * negative.size
+      result[place] = (below + below_or_tied) / (2 * pairs)
+  return result

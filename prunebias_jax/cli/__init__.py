@@ -1,4 +1,4 @@
-"""The command line: `prunebias train | quantize | analyze | report | ...`.
+"""The command line: `prunebias train | import | analyze | report | ...`.
 
 Every command is a function that can be imported; here arguments are read, and
 bad input becomes one line and exit status 2.
@@ -9,7 +9,14 @@ import logging
 import sys
 import warnings
 
-from prunebias_jax.cli import evaluate, inspect, quantize, train, verbs
+from prunebias_jax.cli import (
+  evaluate,
+  importing,
+  inspect,
+  quantize,
+  train,
+  verbs,
+)
 from prunebias_jax.cli.arguments import Parser, Verbs
 from prunebias_jax.cli.failures import quiet_followers, refusal
 from prunebias_jax.cli.train import PREEMPTED
@@ -58,6 +65,6 @@ def parser() -> Parser:
     allow_abbrev=False,
   )
   added = Verbs(found)
-  for part in (train, quantize, evaluate, verbs, inspect):
+  for part in (train, importing, quantize, evaluate, verbs, inspect):
     part.add(added)
   return found

@@ -6,7 +6,6 @@ from pathlib import Path
 from prunebias_jax import store
 from prunebias_jax.cli import train
 from prunebias_jax.cli.arguments import Verbs
-from prunebias_jax.config import Sweep
 from prunebias_jax.data.corruptions import LEVELS, parse
 
 
@@ -35,7 +34,7 @@ def evaluate(options: argparse.Namespace) -> None:
   for name in options.split:
     parse(name)
   run = store.open_run(options.run_directory)
-  train.prepare_backend(Sweep.from_dict(run.facts["sweep"]))
+  train.prepare_backend(run.sweep())
   # Imported here: reading a run needs neither flax nor optax.
   from prunebias_jax.quantization import predictor
   from prunebias_jax.training.evaluate import evaluate as evaluate_run

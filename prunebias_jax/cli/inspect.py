@@ -1,7 +1,9 @@
 """prunebias inspect: what a run holds, in lines for a terminal."""
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,20 +28,21 @@ def describe(run: store.Run) -> list[str]:
   """What a run holds, in lines for a terminal."""
   members, facts = run.members(), run.facts
   sizes = ", ".join(
-    f"{run.split(name).sizes['example']} {name}"
-    for name in ("train", "valid", "test")
+    f"{run.split(name).sizes['example']} {name}" for name in run.splits
   )
-  labels = run.split("train")
+  labels = run.split("test")
   outputs = [
     str(name) for name in labels[store.output_dimension(run.task)].values
   ]
   lines = [
-    f"run         {facts['sweep'].get('name', '')} ({run.path})",
+    f"run         {run.name} ({run.path})",
     f"task        {run.task}, {len(outputs)} outputs: {_shortened(outputs)}",
     f"identities  {_shortened([str(x) for x in labels['identity'].values])}",
     f"examples    {sizes}",
     f"members     {members['done'].sum()} of {len(members)} done",
   ]
+  if run.imported is not None:
+    lines.insert(1, f"imported    {_origin(run.imported)}")
   for (pruner, sparsity, quantization), group in members.groupby(
     ["pruner", "sparsity", "quantization"], sort=False
   ):
@@ -89,7 +92,8 @@ def describe(run: store.Run) -> list[str]:
         f"            {pruner}, sparsity {sparsity:g}: "
         + ", ".join(f"{layer} {share:.3f}" for layer, share in shares)
       )
-  lines += _costs(run)
+  if run.imported is None:
+    lines += _costs(run)
   analysis = run.path / "analysis"
   tables = sorted(path.name for path in analysis.glob("*.csv"))
   lines.append(
@@ -98,6 +102,22 @@ def describe(run: store.Run) -> list[str]:
     else f"analysis    none yet: prunebias analyze {run.path}"
   )
   return lines
+
+
+def _origin(imported: Mapping[str, Any]) -> str:
+  """Where an imported run is from, and how its members pair."""
+  files = ", ".join(
+    f"{one['name']} (SHA-256 {one['sha256'][:12]}...)"
+    for one in imported["files"][:3]
+  )
+  if imported["files"][3:]:
+    files += f" and {len(imported['files']) - 3} more files"
+  pairing = {
+    "seed": "dense and compressed members of equal seed are paired",
+    "parent_seed": "members are paired with the dense member of parent_seed",
+    "none": "seeds of different populations are unrelated: nothing is paired",
+  }[imported["pairing"]]
+  return f"from {files}; {imported['precision']}; {pairing}"
 
 
 def _costs(run: store.Run) -> list[str]:

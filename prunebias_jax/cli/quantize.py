@@ -6,7 +6,6 @@ from pathlib import Path
 from prunebias_jax import store
 from prunebias_jax.cli import train as training
 from prunebias_jax.cli.arguments import Verbs
-from prunebias_jax.config import Sweep
 
 
 def add(verbs: Verbs) -> None:
@@ -41,7 +40,7 @@ def add(verbs: Verbs) -> None:
 def quantize(options: argparse.Namespace) -> None:
   """Adds quantized populations of the stored members to a run."""
   run = store.open_run(options.run_directory)
-  training.prepare_backend(Sweep.from_dict(run.facts["sweep"]))
+  training.prepare_backend(run.sweep())
   # Imported here: reading a run needs no flax.
   from prunebias_jax.quantization import Scheme
   from prunebias_jax.quantization import quantize as quantize_run

@@ -81,6 +81,7 @@ def quantize(
   path = store.open_run(run_directory).path
   with store.locked(path):
     run = store.open_run(path)
+    run.require_trained()
     parents = _parents(run, sparsities)
     for scheme in schemes:
       _require_agreed(run, scheme)

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax import analysis, store
-from prunebias_jax.analysis import Interval, mean_interval, results
+from prunebias_jax.analysis import Interval, mean_interval
 from prunebias_jax.analysis import cells as member_cells
 from prunebias_jax.analysis.columns import (
   ALL,
@@ -20,12 +20,19 @@ from prunebias_jax.analysis.columns import (
   RULES,
 )
 from prunebias_jax.analysis.flags import BiasFlag
-from prunebias_jax.errors import InputError
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
-ANALYSIS = "analysis"
 LEVEL = 0.95
+# The tables that the report draws from; others have rows that may lack much.
+_SHOWN = (
+  "attributes",
+  "classes",
+  "bias_amplification",
+  "groups",
+  "variance",
+  "contrasts",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,12 +175,13 @@ class Source:
 
   @functools.cached_property
   def is_complete(self) -> bool:
-    """No number of any table is missing that could be there at all.
+    """No number of a table is missing that could be there at all.
 
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
-    return all(is_whole(table) for table in self.analysis.tables.values())
+    tables = self.analysis.tables
+    return all(is_whole(tables[name]) for name in _SHOWN if name in tables)
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
@@ -355,12 +363,5 @@ def open_source(run: store.Run) -> Source:
   Raises:
     InputError: the run has not been analysed, or its analysis cannot be read.
   """
-  directory = run.path / ANALYSIS
-  results.recover(directory)
-  if not directory.is_dir():
-    raise InputError(
-      f"{run.path} has not been analysed; run `prunebias analyze {run.path}` "
-      "first"
-    )
-  found = analysis.read(directory)
+  found = run.analysis()
   return Source(run, found.at(*MAIN), found.others)

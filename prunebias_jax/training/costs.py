@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax import models, store
-from prunebias_jax.config import Sweep
 from prunebias_jax.models.layers import Layer, find_layers
 from prunebias_jax.training.layers import POPULATION
 from prunebias_jax.training.parameters import load_parameters, parameters_path
@@ -188,7 +187,7 @@ def _layers_of(run: store.Run, parts: Mapping[str, Any]) -> list[Layer]:
   outputs = labels.sizes[store.output_dimension(run.task)]
   shape = tuple(run.samples().shape[1:])
   network = models.build(
-    Sweep.from_dict(run.facts["sweep"]).model,
+    run.sweep().model,
     outputs=outputs,
     lowering="plain",
     image_shape=shape,

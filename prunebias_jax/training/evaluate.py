@@ -85,6 +85,7 @@ def evaluate(
   choose(checkpoint, CHECKPOINTS, "checkpoint")
   with store.locked(run.path):
     run = store.open_run(run.path)
+    run.require_trained()
     kinds = _usable(run, quantized is not None and checkpoint == "last")
     missing = {}
     for name in named:

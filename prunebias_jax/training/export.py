@@ -39,8 +39,10 @@ def export_member(
     description.json (model, names, image shape, normalisation, member).
 
   Raises:
-    InputError: no such member, no parameters of it, or a folder in the way.
+    InputError: no such member, no parameters of it, a folder in the way, or an
+      imported run.
   """
+  model = run.sweep().to_dict()["model"]
   # A quantized member has the parameters of the one that it was made of.
   members = run.trained()
   found = members.index[
@@ -72,7 +74,7 @@ def export_member(
       str(key): value for key, value in members.loc[index].to_dict().items()
     },
     "checkpoint": checkpoint,
-    "model": run.facts["sweep"]["model"],
+    "model": model,
     "task": run.task,
     "outputs": [str(name) for name in names],
     "image_shape": list(run.samples().shape[1:]),

@@ -110,7 +110,7 @@ def require_same(sweep: Sweep, run: store.Run) -> None:
   More seeds and sparsities are welcome, fewer are not.
   """
   # Settings that are younger than the run had their defaults in it.
-  recorded = Sweep.from_dict(run.facts["sweep"]).to_dict()
+  recorded = run.sweep().to_dict()
   for path, (here, there) in differences(sweep.to_dict(), recorded).items():
     grows = path in GROWING and set(here) > set(there)
     # With grids of seeds by purpose, the numbers of members would shift.

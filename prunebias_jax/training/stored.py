@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from prunebias_jax import data, store
-from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.store import EVALUATED
 from prunebias_jax.training.engine import Engine
@@ -47,7 +46,7 @@ def open_engine(run: store.Run, dataset: Dataset | None = None) -> Engine:
   Raises:
     InputError: data other than the run's.
   """
-  sweep = Sweep.from_dict(run.facts["sweep"])
+  sweep = run.sweep()
   if dataset is None:
     dataset = data.load(sweep.data)
   else:

@@ -4,6 +4,8 @@ The paired, two-sided t test under normal differences, by the noncentral t
 distribution.
 """
 
+import functools
+
 import numpy as np
 import scipy.optimize
 import scipy.special
@@ -11,9 +13,9 @@ import scipy.stats
 
 from prunebias_jax.errors import InputError
 
-# From here on the normal approximation with its correction for the t errs by
-# less than one seed in thousands.
-MANY = 1_000
+# A noncentral t shifted by more has less than 1e-11 in its smaller tail.
+FAR = 7.0
+MOST_TABLED = 256
 
 
 def power_of(
@@ -62,18 +64,13 @@ def seeds_needed(
   _check_delta(delta)
   _check_power(power, level)
   effect = delta / _usable(sd)
-  z = scipy.stats.norm.ppf(np.array([(1 + level) / 2, power]))
-  # The t test needs about z^2 / 2 more pairs than the normal one.
-  result = np.ceil((z.sum() / effect) ** 2 + z[0] ** 2 / 2)
-  few = np.flatnonzero(result < MANY)
-  low = np.full(len(few), 1)  # never enough
-  high = np.full(len(few), 2 * MANY)  # always enough
-  while np.any(high - low > 1):
-    middle = np.maximum((low + high) // 2, 2)
-    enough = _power(effect[few], middle, level) >= power
-    high = np.where(enough, np.minimum(middle, high), high)
-    low = np.where(enough, np.minimum(low, high - 1), middle)
-  result[few] = high
+  result = np.full(effect.shape, np.nan)
+  # Most answers are in a table of what 2, 3, ... pairs can find.
+  table = _effects(power, level)
+  few = effect >= table[-1]
+  result[few] = 2 + np.searchsorted(-table, -effect[few])
+  many = effect < table[-1]
+  result[many] = _bisected(effect[many], power, level)
   return result
 
 
@@ -122,6 +119,33 @@ def _effect(seeds: int, power: float, level: float) -> float:
   return float(scipy.optimize.brentq(excess, 0.0, top, xtol=1e-13, rtol=1e-13))
 
 
+@functools.lru_cache(maxsize=8)
+def _effects(power: float, level: float) -> np.ndarray:
+  """`_effect` of 2 to MOST_TABLED pairs, descending."""
+  counts = range(2, MOST_TABLED + 1)
+  return np.array([_effect(count, power, level) for count in counts])
+
+
+def _bisected(effect: np.ndarray, power: float, level: float) -> np.ndarray:
+  """The fewest pairs, where these are more than MOST_TABLED: float64 [cell].
+
+  Args:
+    effect: float64 [cell], the difference over its sd.
+    power: see `seeds_needed`.
+    level: see `seeds_needed`.
+  """
+  low = np.full(effect.shape, float(MOST_TABLED))  # not enough
+  high = 2 * low
+  while np.any(short := _power(effect, high, level) < power):
+    low, high = np.where(short, high, low), np.where(short, 2 * high, high)
+  while np.any(high - low > 1):
+    middle = np.ceil((low + high) / 2)
+    enough = _power(effect, middle, level) >= power
+    low = np.where(enough, low, middle)
+    high = np.where(enough, middle, high)
+  return high
+
+
 def _power(effect: np.ndarray, seeds: np.ndarray, level: float) -> np.ndarray:
   """Power of the two-sided t test: float64 [cell].
 
@@ -132,8 +156,13 @@ def _power(effect: np.ndarray, seeds: np.ndarray, level: float) -> np.ndarray:
   """
   df = seeds - 1.0
   bound = scipy.stats.t.ppf((1 + level) / 2, df)
-  # Of |t|, as that of t^2: the two tails of a noncentral t lose the smaller.
-  return 1 - scipy.special.ncfdtr(1.0, df, effect**2 * seeds, bound**2)
+  shift = effect * np.sqrt(seeds)
+  near = shift < FAR
+  # Of |t|, as that of t^2, which keeps both tails; far out scipy's gives NaN.
+  squared = np.where(near, shift, 0.0) ** 2
+  both = 1 - scipy.special.ncfdtr(1.0, df, squared, bound**2)
+  far = np.where(near, FAR, shift)
+  return np.where(near, both, scipy.stats.nct.sf(bound, df, far))
 
 
 def _usable(sd: np.ndarray) -> np.ndarray:

@@ -1,42 +1,11 @@
-"""The run directory: config, logits of every member, labels and names.
+"""A run directory that exists: read when asked for, and added to."""
 
-    RUN/
-      sweep.json       the resolved config, versions and facts of the run
-      logits.zarr/     zarr v3, one group each:
-        members        pruner, sparsity, quantization, seed, seeds by purpose,
-                       done, diverged                        [member]
-        train          labels, identities, truth_*           [example, ...]
-        valid, test    the same, logits [member, example, attribute], digest
-        last-test-noise-3, best-valid, ...
-                       logits of a checkpoint on another split, digest, done;
-                       see `evaluations`
-      metrics.jsonl    loss, accuracy and zeros of every member and epoch; of
-                       several processes each has its own, metrics-1.jsonl
-      tensorboard/     the same as TensorBoard event files
-      model.txt        the parameters of one member
-      layers.csv       sparsity of each layer, overlap of masks between seeds
-      costs.csv        parameters, multiplications and bytes of each population
-      parameters/      final parameters of every member, 000012.npz
-      chunks/, checkpoints/   what a resume needs
-      analysis/        tables made from the logits
-      report.html
-
-Logits have one uncompressed chunk for each member, so a member is written by
-one process and either whole or not at all; its `done` flag is written last (in
-the index what training stores, in its own group any other evaluation). A
-digest of each member's logits tells a truncated or altered chunk.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping
-import contextlib
+from collections.abc import Iterable, Mapping
 import dataclasses
-import fcntl
-import hashlib
 import json
 import os
 from pathlib import Path
-import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -44,23 +13,27 @@ import xarray as xr
 import zarr
 
 from prunebias_jax import arrays
-from prunebias_jax.data.dataset import SPLITS, Dataset
-from prunebias_jax.data.markers import shown
 from prunebias_jax.errors import InputError
-from prunebias_jax.evaluations import Evaluation, add, added, empty_logits
+from prunebias_jax.evaluations import Evaluation, add, added
+from prunebias_jax.store.directory import write_atomically
+from prunebias_jax.store.integrity import damage, labels_digest
+from prunebias_jax.store.layout import (
+  EVALUATED,
+  FORMAT,
+  IMPORTED,
+  LOGITS,
+  MEMBER_KEY,
+  MEMBER_SEEDS,
+  PARENT,
+  SPLITS,
+  SWEEP,
+  member_name,
+)
+from prunebias_jax.store.writing import write_index, write_logits
 
-FORMAT = 1
-SWEEP = "sweep.json"
-LOGITS = "logits.zarr"
-MEMBER_SEEDS = ("seed_init", "seed_order", "seed_augment")
-EVALUATED = ("valid", "test")
-MEMBER_KEY = ("pruner", "sparsity", "quantization", "seed")
-SAMPLES = 24
-
-
-def output_dimension(task: str) -> str:
-  """The name of the logits' last axis: attribute, or class."""
-  return "attribute" if task == "multilabel" else "class"
+if TYPE_CHECKING:
+  from prunebias_jax.analysis import Analysis, Options
+  from prunebias_jax.config import Sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,26 +43,74 @@ class Run:
   Attributes:
     path: the directory.
     facts: what sweep.json holds: `sweep` (the resolved config), `versions`,
-      `device` and so on.
+      `device` and so on; of an imported run `imported` in place of these.
   """
 
   path: Path
   facts: Mapping[str, Any]
+
+  def _repr_html_(self) -> str:
+    # Imported here: it is for notebooks only.
+    from prunebias_jax.store.display import run_html
+
+    return run_html(self)
 
   @property
   def task(self) -> str:
     """The task: "multilabel" or "multiclass"."""
     return self.facts["task"]
 
+  @property
+  def name(self) -> str:
+    """The run's name; "" for none."""
+    return self.facts.get("sweep", self.facts).get("name", "")
+
+  @property
+  def imported(self) -> Mapping[str, Any] | None:
+    """What an imported run knows of where it is from; None where trained."""
+    return self.facts.get(IMPORTED)
+
+  def require_trained(self) -> None:
+    """Refuses a run that was imported: it has no config, no parameters."""
+    if self.imported is not None:
+      raise InputError(
+        f"{self.path} was imported: it has logits and labels, but no config, "
+        "images or parameters to train, evaluate, quantize or export with"
+      )
+
+  def sweep(self) -> "Sweep":
+    """The config that the run was trained with.
+
+    Raises:
+      InputError: it was not trained but imported.
+    """
+    # Imported here: reading a run needs no config.
+    from prunebias_jax.config import Sweep
+
+    self.require_trained()
+    return Sweep.from_dict(self.facts["sweep"])
+
+  @property
+  def splits(self) -> tuple[str, ...]:
+    """The splits that there are labels of: test, mostly train and valid."""
+    return tuple(self.facts.get("splits", SPLITS))
+
+  @property
+  def member_splits(self) -> tuple[str, ...]:
+    """The splits that `write_member` takes logits of: test, mostly valid."""
+    return tuple(self.facts.get("evaluated", EVALUATED))
+
   def members(self) -> pd.DataFrame:
     """The members in order.
 
     Columns: pruner, sparsity, quantization, seed; seed_init, seed_order and
-    seed_augment, the seeds by purpose, where known; done (logits are stored)
-    and diverged (training met a loss that was not finite).
+    seed_augment, the seeds by purpose, where known; parent_seed where members
+    pair by another seed than their own; done (logits are stored) and diverged
+    (training met a loss that was not finite; of an imported member, its logits
+    are not).
     """
     table = self._group(self.index).to_dataframe()
-    rest = [name for name in MEMBER_SEEDS if name in table]
+    rest = [name for name in (*MEMBER_SEEDS, PARENT) if name in table]
     return table[[*MEMBER_KEY, *rest, "done", "diverged"]]
 
   def trained(self) -> pd.DataFrame:
@@ -102,14 +123,14 @@ class Run:
 
   def evaluations(self) -> list[Evaluation]:
     """What there are logits of: (checkpoint, split), in order."""
-    trained = [Evaluation("last", name) for name in EVALUATED]
+    trained = [Evaluation("last", name) for name in self.member_splits]
     return [*trained, *added(self.path / LOGITS)]
 
   def split(self, name: str, checkpoint: str = "last") -> xr.Dataset:
     """Labels, identities and, but for train, logits of usable members.
 
     Usable are the members that are done, also in this evaluation, and have not
-    diverged.
+    diverged. An imported run may have a validation split without logits.
 
     Args:
       name: train, valid or test; or what was evaluated besides, "test:noise:3",
@@ -121,24 +142,36 @@ class Run:
       float32 with NaN where some are missing (multi-class: [example]),
       `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
-      carry the coordinates pruner, sparsity, quantization and seed.
+      carry the coordinates pruner, sparsity, quantization and seed; the seeds
+      by purpose where known; and parent_seed, the seed of the dense member
+      that each pairs with (-1 for none), where it is not their own. The
+      attribute `paired` is False where seeds of different populations have
+      nothing to do with each other; `left_out` names the members that have
+      diverged.
 
     Raises:
-      InputError: labels that do not match their digest, or no such logits.
+      InputError: labels that do not match their digest, or no such split or
+        logits.
     """
     evaluation = Evaluation(checkpoint, name)
-    is_train = name == SPLITS[0]
-    if not is_train:
-      self._require(evaluation)
+    has_logits = evaluation in self.evaluations()
+    if not has_logits and (name not in self.splits or checkpoint != "last"):
+      self._refuse(evaluation)
     data = self._group(evaluation.base)
-    if _labels_digest(data) != data.attrs["labels_sha256"]:
+    if labels_digest(data) != data.attrs["labels_sha256"]:
       raise InputError(
         f"{self.path}: the labels of the {evaluation.base} split are not those "
         "that were stored (truncated or altered)"
       )
-    if is_train:
+    pairing = (self.imported or {}).get("pairing", "seed")
+    data.attrs["paired"] = pairing != "none"
+    if not has_logits:
       return data
     members = self.members()
+    diverged = members[members["done"] & members["diverged"]]
+    data.attrs["left_out"] = [
+      member_name(member) for _, member in diverged.iterrows()
+    ]
     usable = members["done"].to_numpy() & ~members["diverged"].to_numpy()
     if not evaluation.is_trained:
       found = self._group(evaluation.group)
@@ -149,7 +182,11 @@ class Run:
     # Arrays may be longer than the index: growth lengthens them first.
     data = data.isel(member=slice(len(members)))
     data = data.assign_coords(
-      {key: ("member", members[key].to_numpy()) for key in MEMBER_KEY}
+      {
+        key: ("member", members[key].to_numpy())
+        for key in (*MEMBER_KEY, *MEMBER_SEEDS, PARENT)
+        if key in members
+      }
     )
     return data.isel(member=np.flatnonzero(usable)).drop_vars("digest")
 
@@ -165,11 +202,11 @@ class Run:
       data = self._group(evaluation.group)
       again = "train it" if evaluation.is_trained else "evaluate it"
       for index in np.flatnonzero(self._done(evaluation, data)).tolist():
-        damage = _damage(data, index)
-        if damage:
+        found = damage(data, index)
+        if found:
           raise InputError(
             f"{self.path}: {member_name(members.iloc[index])}: its "
-            f"{_words(evaluation)} logits {damage}; {again} again or restore "
+            f"{_words(evaluation)} logits {found}; {again} again or restore "
             "the file"
           )
 
@@ -180,12 +217,13 @@ class Run:
     data = self._group(evaluation.group)
     done = self._done(evaluation, data)
     for index in np.flatnonzero(done).tolist():
-      done[index] = not _damage(data, index)
+      done[index] = not damage(data, index)
     return done
 
   def evaluation_facts(self, evaluation: Evaluation) -> Mapping[str, Any]:
     """What was kept with an evaluation when it was added."""
-    self._require(evaluation)
+    if evaluation not in self.evaluations():
+      self._refuse(evaluation)
     return self._group(evaluation.group).attrs
 
   def add_evaluation(
@@ -200,7 +238,8 @@ class Run:
     path = self.path / LOGITS
     logits = self._group(evaluation.base)["logits"]
     shape = (len(self.members()), *logits.shape[1:])
-    add(path, evaluation, shape, tuple(map(str, logits.dims)), facts)
+    dimensions = tuple(map(str, logits.dims))
+    add(path, evaluation, shape, dimensions, facts, str(logits.dtype))
 
   def write_evaluation(
     self, evaluation: Evaluation, index: int, logits: np.ndarray
@@ -213,7 +252,7 @@ class Run:
       logits: float32 [example, attribute] (or class).
     """
     root = zarr.open_group(self.path / LOGITS, mode="r+")
-    _write_logits(root, evaluation.group, index, logits)
+    write_logits(root, evaluation.group, index, logits)
     arrays.open_array(root, f"{evaluation.group}/done")[index] = True
 
   def _done(self, evaluation: Evaluation, data: xr.Dataset) -> np.ndarray:
@@ -223,14 +262,16 @@ class Run:
       done &= data["done"].to_numpy()[: len(done)]
     return done
 
-  def _require(self, evaluation: Evaluation) -> None:
-    """Refuses an evaluation that the run does not have."""
-    there = self.evaluations()
-    if evaluation not in there:
-      raise InputError(
-        f"{self.path} has no {_words(evaluation)} logits; there are: "
-        f"{', '.join(map(_words, there))}; `prunebias evaluate` makes others"
-      )
+  def _refuse(self, evaluation: Evaluation) -> NoReturn:
+    """Refuses a split or evaluation that the run does not have."""
+    if evaluation.split == SPLITS[0]:
+      raise InputError(f"{self.path} has no {evaluation.split} labels")
+    there = ", ".join(map(_words, self.evaluations()))
+    if self.imported is None:
+      there += "; `prunebias evaluate` makes others"
+    raise InputError(
+      f"{self.path} has no {_words(evaluation)} logits; there are: {there}"
+    )
 
   @property
   def index(self) -> str:
@@ -258,12 +299,17 @@ class Run:
         array.resize((len(grown), *array.shape[1:]))
     generation = int(self.index.partition("-")[2] or 1) + 1
     index = f"members-{generation}"
-    _write_index(grown, self.path / LOGITS, index)
+    write_index(grown, self.path / LOGITS, index)
     # The index before stays, a few bytes, for whoever is reading by it.
     return self.update_facts(index=index, **facts)
 
   def samples(self) -> np.ndarray:
-    """The first test images: uint8 [example, height, width, channel]."""
+    """The first test images: uint8 [example, height, width, channel].
+
+    None of an imported run: [0, 0, 0, 3].
+    """
+    if self.imported is not None:
+      return np.zeros((0, 0, 0, 3), np.uint8)
     return self._group("samples")["images"].to_numpy()
 
   def write_member(
@@ -277,22 +323,51 @@ class Run:
 
     Args:
       index: the member's place on the member axis.
-      logits: float32 [example, attribute] for valid and test.
+      logits: [example, attribute] for valid and test, or what there is of
+        them in an imported run.
       diverged: whether training met a loss that was not finite; such a member
         is kept out of `split`.
     """
     root = zarr.open_group(self.path / LOGITS, mode="r+")
-    for name in EVALUATED:
-      _write_logits(root, name, index, logits[name])
+    for name in self.member_splits:
+      write_logits(root, name, index, logits[name])
     arrays.open_array(root, f"{self.index}/diverged")[index] = diverged
     arrays.open_array(root, f"{self.index}/done")[index] = True
 
   def logits_of(
     self, index: int, split: str, checkpoint: str = "last"
   ) -> np.ndarray:
-    """One member's logits: float32 [example, attribute] (or class)."""
+    """One member's logits: [example, attribute] (or class), as stored."""
     group = Evaluation(checkpoint, split).group
     return self._group(group)["logits"].isel(member=index).to_numpy()
+
+  def analyze(self, options: "Options | None" = None) -> "Analysis":
+    """Computes every statistic from the logits and writes RUN/analysis.
+
+    Args:
+      options: the user's choices; None for the defaults.
+
+    Returns:
+      What was written.
+
+    Raises:
+      InputError: damaged logits, or what `analysis.analyze` refuses; an
+        analysis that is there stays then.
+    """
+    # Imported here: whoever trains needs no statistics.
+    from prunebias_jax.store import statistics
+
+    return statistics.analyze(self, options)
+
+  def analysis(self) -> "Analysis":
+    """The statistics that `analyze`, or the command of that name, wrote.
+
+    Raises:
+      InputError: the run has not been analysed, or its analysis cannot be read.
+    """
+    from prunebias_jax.store import statistics
+
+    return statistics.read(self)
 
   def log(self, records: Iterable[Mapping[str, Any]], writer: int = 0) -> None:
     """Appends records to the metrics log, one JSON object a line.
@@ -329,47 +404,6 @@ class Run:
     return arrays.read_group(self.path / LOGITS, name)
 
 
-def create(
-  path: Path,
-  *,
-  facts: Mapping[str, Any],
-  members: pd.DataFrame,
-  dataset: Dataset,
-) -> Run:
-  """Makes a run directory with an empty place for every member's logits.
-
-  Args:
-    path: the directory; made if need be.
-    facts: the config and whatever else describes the run, as JSON values.
-    members: one row a member with the columns `MEMBER_KEY`, in order, and any
-      others that tell members apart.
-    dataset: labels, names, ids and sample images are taken from it.
-
-  Returns:
-    The run. sweep.json is written last: a directory without it holds no run.
-  """
-  path.mkdir(parents=True, exist_ok=True)
-  final, staging = path / LOGITS, path / f".{LOGITS}.partial"
-  for leftover in (final, staging):
-    shutil.rmtree(leftover, ignore_errors=True)
-  _write_index(members.assign(done=False, diverged=False), staging, "members")
-  for name in SPLITS:
-    data = _labelled(dataset, name)
-    encoding: dict[str, dict[str, Any]] = {}
-    if name in EVALUATED:
-      shape = (len(members), data.sizes["example"], len(dataset.names))
-      dimensions = ("member", "example", output_dimension(dataset.task))
-      variables, encoding = empty_logits(shape, dimensions)
-      data = data.assign(variables)
-    arrays.write_group(data, staging, name, encoding)
-  images = shown(dataset, "test", slice(SAMPLES))
-  sample = xr.Dataset({"images": (("example", "y", "x", "channel"), images)})
-  arrays.write_group(sample, staging, "samples", {})
-  staging.rename(final)
-  facts = {"format": FORMAT, "task": dataset.task, **facts}
-  return Run(path, {}).update_facts(**facts)
-
-
 def open_run(path: str | os.PathLike[str]) -> Run:
   """Opens a run directory.
 
@@ -391,104 +425,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
   return Run(path, facts)
 
 
-def member_name(member: Mapping[str, Any] | pd.Series) -> str:
-  """A member as a reader names it: "magnitude, sparsity 0.95, seed 3"."""
-  quantization = member["quantization"]
-  middle = "" if quantization == "none" else f", {quantization}"
-  return (
-    f"{member['pruner']}, sparsity {member['sparsity']:g}{middle}, "
-    f"seed {member['seed']}"
-  )
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-  """Holds the run directory for this process alone.
-
-  Raises:
-    InputError: another process trains in it.
-  """
-  path.mkdir(parents=True, exist_ok=True)
-  with (path / ".lock").open("w") as file:
-    try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-      raise InputError(f"{path} is in use by another process") from None
-    yield
-
-
-def write_atomically(path: Path, text: str) -> None:
-  """Writes a file whole or not at all, and durably."""
-  staging = path.with_name(f".{path.name}.partial")
-  with staging.open("w") as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  staging.replace(path)
-
-
-def _labelled(dataset: Dataset, name: str) -> xr.Dataset:
-  """Labels, identities, truth, ids and names of one split."""
-  split = dataset.splits[name]
-  output = output_dimension(dataset.task)
-  per_output = ("example", output)
-  labels = per_output if dataset.task == "multilabel" else ("example",)
-  data = xr.Dataset(
-    {
-      "labels": (labels, split.labels),
-      "identities": (("example", "identity"), split.identities),
-      **{f"truth_{key}": (per_output, v) for key, v in split.truth.items()},
-    },
-    coords={
-      "example": arrays.as_stored(split.ids),
-      output: arrays.as_stored(np.array(dataset.names)),
-      "identity": arrays.as_stored(np.array(dataset.identity_names)),
-    },
-  )
-  data.attrs["labels_sha256"] = _labels_digest(data)
-  return data
-
-
-def _write_index(members: pd.DataFrame, path: Path, group: str) -> None:
-  """Writes the member axis; flags have a chunk for each member."""
-  columns = {
-    str(key): arrays.as_stored(members[key].to_numpy()) for key in members
-  }
-  index = xr.Dataset({key: ("member", one) for key, one in columns.items()})
-  flags = {name: {"chunks": (1,)} for name in ("done", "diverged")}
-  shutil.rmtree(path / group, ignore_errors=True)
-  arrays.write_group(index, path, group, flags)
-
-
-def _write_logits(
-  root: zarr.Group, group: str, index: int, logits: np.ndarray
-) -> None:
-  """Writes one member's logits and their digest."""
-  array = np.ascontiguousarray(logits, np.float32)
-  arrays.open_array(root, f"{group}/logits")[index] = array
-  arrays.open_array(root, f"{group}/digest")[index] = arrays.digest(array)
-
-
-def _damage(data: xr.Dataset, index: int) -> str:
-  """What is wrong with a member's stored logits; "" for nothing."""
-  try:
-    logits = data["logits"].isel(member=index).to_numpy()
-  except arrays.READ_ERRORS as error:
-    return f"cannot be read ({arrays.one_line(error)})"
-  if not np.array_equal(arrays.digest(logits), data["digest"][index]):
-    return "are not those that were stored (truncated or altered)"
-  return ""
-
-
 def _words(evaluation: Evaluation) -> str:
   """An evaluation as a reader names it: "test", "best test:noise:3"."""
   best = "" if evaluation.checkpoint == "last" else f"{evaluation.checkpoint} "
   return f"{best}{evaluation.split}"
-
-
-def _labels_digest(data: xr.Dataset) -> str:
-  digest = hashlib.sha256()
-  for name in ("labels", "identities"):
-    digest.update(np.ascontiguousarray(data[name].to_numpy()).data)
-  digest.update("\n".join(map(str, data["example"].to_numpy())).encode())
-  return digest.hexdigest()

@@ -243,6 +243,8 @@ def replaced(line, text):
     (replaced(7, "1 2 3 4 5"), "line 7: 5 fields; accepted: 4"),
     (replaced(7, ""), "line 7: 0 fields"),
     (replaced(7, "1 2 x 4"), "line 7: could not convert string to float: 'x'"),
+    (replaced(7, "1 2 3_0 4"), "line 7: '_' is in no number"),
+    (replaced(7, "1 2 ３ 4"), "line 7: '３' is in no number"),
     (replaced(7, "1 2 0x1 4"), "line 7: could not convert .* '0x1'"),
     (replaced(1, "# a b c"), "line 1: could not convert"),
     (replaced(7, None), "has 29 lines; accepted: 30"),

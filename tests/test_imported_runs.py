@@ -73,6 +73,9 @@ def test_inspect_analyze_and_report(whole, capsys):
   page = (whole.path / "report.html").read_text()
   assert "imported from theirs.npz" in page
   assert "after the last epoch" not in page
+  assert "joins the members of a seed" in page
+  assert "SHA-256 of theirs.npz" in page
+  assert "Device" not in page
   found = whole.analysis()
   assert found.tables["contrasts"]["n_seeds"].max() == 7
   assert found.arrays.sizes["threshold_rule"] == 2
@@ -90,6 +93,9 @@ def test_the_least_that_can_be_imported(bare, capsys):
   ):
     assert note in out
   out_of(capsys, "report", bare.path)
+  page = (bare.path / "report.html").read_text()
+  assert "no pruned member pairs with a dense one" in page
+  assert "joins the members of a seed" not in page
   table = bare.analysis().tables["attributes"]
   assert table["threshold_rule"].unique().tolist() == ["default"]
   assert table["tcb"].isna().all()
@@ -320,7 +326,6 @@ def test_an_analysis_that_is_not_there(tmp_path):
 def test_reading_a_run_needs_no_jax(whole):
   code = f"""
 import sys
-sys.modules["jax"] = None
 import prunebias_jax
 assert "xarray" not in sys.modules
 run = prunebias_jax.open_run({str(whole.path)!r})
@@ -329,6 +334,7 @@ assert len(prunebias_jax.analysis.analyze(
   {{name: run.split(name) for name in run.splits}}
 ).tables) > 4
 assert run._repr_html_()
+assert "jax" not in sys.modules
 assert {{"Run", "Sweep", "analysis"}} <= {{*dir(prunebias_jax)}}
 """
   subprocess.run([sys.executable, "-c", code], check=True)

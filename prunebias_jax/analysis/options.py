@@ -29,6 +29,8 @@ class Options:
       to enumerate.
     safe_margin: how much a bias may grow where compression is called safe, see
       `criteria.safety`; a share or, of tcb, a log ratio, above 0.
+    bootstraps: draws of the two-level bootstrap of members and test examples;
+      0 for none.
 
   Raises:
     InputError: a value that is not accepted.
@@ -36,22 +38,16 @@ class Options:
 
   parity: Parity = "default"
   level: float = 0.95
-  bootstraps: int = 0
   skip_bad: bool = False
   queue: int = 5_000
   permutations: int = 1_999
   safe_margin: float = 0.01
+  bootstraps: int = 0
 
   def __post_init__(self) -> None:
     choose(self.parity, PARITIES, "parity")
     if not 0 < self.level < 1:
       raise InputError(f"level {self.level}; accepted: above 0 and below 1")
-    fewest, most = BOOTSTRAPS
-    if self.bootstraps and not fewest <= self.bootstraps <= most:
-      raise InputError(
-        f"bootstraps {self.bootstraps}; accepted: 0 for none, or {fewest} to "
-        f"{most}"
-      )
     if self.queue < 0:
       raise InputError(f"queue {self.queue}; accepted: 0 and more")
     if self.permutations < 99:
@@ -61,4 +57,10 @@ class Options:
     if not 0 < self.safe_margin < np.inf:
       raise InputError(
         f"safe_margin {self.safe_margin}; accepted: above 0, finite"
+      )
+    fewest, most = BOOTSTRAPS
+    if self.bootstraps and not fewest <= self.bootstraps <= most:
+      raise InputError(
+        f"bootstraps {self.bootstraps}; accepted: 0 for none, or {fewest} to "
+        f"{most}"
       )

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
+from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -28,7 +31,13 @@ from prunebias_jax.analysis.tables import (
   directional_table,
   groups_table,
 )
-from prunebias_jax.analysis.variance import contrasts_table, variance_table
+from prunebias_jax.analysis.variance import (
+  contrasts_table,
+  power_table,
+  sources_table,
+  trends_table,
+  variance_table,
+)
 
 Tables = dict[str, pd.DataFrame]
 
@@ -165,6 +174,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     else {"attributes": attributes_table(arrays)}
   )
   families = judged_families(evidence, arrays)
+  contrasts = contrasts_table(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
@@ -173,10 +183,16 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "fairness": fairness_table(arrays),
     "group_changes": group_changes_table(evidence, arrays),
     "variance": variance_table(evidence, arrays),
-    "contrasts": contrasts_table(evidence, arrays),
+    "contrasts": contrasts,
+    "power": power_table(evidence, arrays, contrasts),
+    "trends": trends_table(evidence, arrays),
+    "sources": sources_table(evidence, arrays),
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
+    "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
   }
 
 

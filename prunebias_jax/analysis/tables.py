@@ -13,8 +13,11 @@ from prunebias_jax.analysis.columns import (
   COUNTS,
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
+  KEY,
   MEMBER,
   OVERALL_METRICS,
+  POPULATION,
+  PURPOSES,
   TABLES,
   WHERE,
 )
@@ -193,6 +196,9 @@ def frame(
 ) -> pd.DataFrame:
   """A table of the contract: its columns, in its order, and no others.
 
+  Tables of members have the seeds by purpose after the key, where `arrays` has
+  them: in crossed designs.
+
   Args:
     name: the table's name in `columns.TABLES`.
     columns: the columns without checkpoint and split.
@@ -203,15 +209,30 @@ def frame(
     **columns,
     **{key: np.full(length, arrays.attrs[key], object) for key in WHERE},
   }
-  assert set(columns) == set(TABLES[name])
-  return pd.DataFrame({key: columns[key] for key in TABLES[name]})
+  wanted = TABLES[name]
+  if KEY[: len(MEMBER)] == wanted[: len(MEMBER)]:
+    purposes = tuple(key for key in PURPOSES if key in arrays.coords)
+    wanted = (*KEY, *purposes, *wanted[len(KEY) :])
+  assert set(columns) == set(wanted)
+  return pd.DataFrame({key: columns[key] for key in wanted})
 
 
 def member_columns(
   arrays: xr.Dataset, dimensions: Sequence[str]
 ) -> dict[str, np.ndarray]:
   """The columns that say which member a row is of."""
-  return {key: spread(arrays, dimensions, key) for key in MEMBER}
+  purposes = [key for key in PURPOSES if key in arrays.coords]
+  return {key: spread(arrays, dimensions, key) for key in (*MEMBER, *purposes)}
+
+
+def population_columns(
+  population: tuple[str, float, str], count: int
+) -> dict[str, np.ndarray]:
+  """The columns that say which population all of the rows are of."""
+  return {
+    name: np.full(count, value, object if type(value) is str else None)
+    for name, value in zip(POPULATION, population, strict=True)
+  }
 
 
 def spread(

@@ -94,11 +94,7 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
   facts = source.run.facts
   data, device = _part(facts, "data"), _part(facts, "device")
   model, execution = _part(facts, "model"), _part(facts, "execution")
-  rows = [
-    ("Begun", facts.get("created")),
-    ("Data", data.get("name")),
-    ("Examples", _sizes(data)),
-    ("Fingerprint of the data", data.get("fingerprint")),
+  made = [
     ("Parameters", _count(model.get("parameters"))),
     ("Prunable weights", _count(model.get("prunable"))),
     ("Device", _device(device)),
@@ -106,6 +102,15 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
     ("Measured to choose it", _ways(execution)),
     ("Time, all members", _time(facts.get("seconds"))),
     ("Time per member", _time(facts.get("seconds_per_member"))),
+  ]
+  if source.run.imported is not None:
+    made = _origin_rows(source.run.imported)
+  rows = [
+    ("Begun", facts.get("created")),
+    ("Data", data.get("name")),
+    ("Examples", _sizes(data)),
+    ("Fingerprint of the data", data.get("fingerprint")),
+    *made,
     ("Run format", facts.get("format")),
     ("Rules of the analysis", source.analysis.arrays.attrs.get("parity")),
     ("Coverage of the intervals", f"{percent(source.level)} %"),
@@ -113,6 +118,22 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
   return [
     (name, NOT_RECORDED if value in (None, "") else str(value))
     for name, value in rows
+  ]
+
+
+def _origin_rows(imported: Mapping[str, Any]) -> list[tuple[str, str]]:
+  """Where an imported run is from."""
+  pairing = {
+    "seed": "dense and compressed members of equal seed",
+    "parent_seed": "members with the dense member of their parent_seed",
+    "none": "nothing: seeds of different populations are unrelated",
+  }
+  return [
+    ("Precision of the logits", imported["precision"]),
+    ("Paired", pairing[imported["pairing"]]),
+    *(
+      (f"SHA-256 of {one['name']}", one["sha256"]) for one in imported["files"]
+    ),
   ]
 
 

@@ -16,6 +16,7 @@ from prunebias_jax.analysis.columns import (
   CELL,
   MAIN,
   MEAN,
+  PARENT,
   POPULATION,
   RULES,
 )
@@ -24,8 +25,8 @@ from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
 LEVEL = 0.95
-# The tables that the report draws from; others have rows that may lack much.
-_SHOWN = (
+# The tables that the report is made of.
+SHOWN = (
   "attributes",
   "classes",
   "bias_amplification",
@@ -175,13 +176,13 @@ class Source:
 
   @functools.cached_property
   def is_complete(self) -> bool:
-    """No number of a table is missing that could be there at all.
+    """No number of what the report shows is missing that could be there.
 
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
     tables = self.analysis.tables
-    return all(is_whole(tables[name]) for name in _SHOWN if name in tables)
+    return all(is_whole(tables[name]) for name in SHOWN if name in tables)
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
@@ -242,6 +243,12 @@ class Source:
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
+
+  @functools.cached_property
+  def pairs_by_seed(self) -> bool:
+    """Whether members of equal seed pair: not so in some imported runs."""
+    arrays = self.analysis.arrays
+    return bool((arrays[PARENT] == arrays["seed"]).all())
 
   def size(self, population: Population) -> int:
     """The number of members of a population."""

@@ -21,7 +21,6 @@ from prunebias_jax.analysis.exemplars.examples import (
   shown,
 )
 from prunebias_jax.analysis.exemplars.over_indexing import OverIndexing
-from prunebias_jax.analysis.exemplars.scores import scores
 from prunebias_jax.analysis.exemplars.sets import sets_table
 from prunebias_jax.analysis.exemplars.shares import shares_table
 from prunebias_jax.analysis.exemplars.tally import Tally, tally
@@ -73,15 +72,14 @@ def examine(evidence: Evidence) -> Exemplars:
   for comparison in comparisons(evidence):
     if comparison.sides.dense is not dense:
       dense = comparison.sides.dense
-      beside = scores(dense, truth)
-      rankings = dense_rankings(beside)
+      rankings = dense_rankings(dense, truth)
     over = OverIndexing(evidence, comparison)
     counts = _counted(evidence, comparison, truth, over)
     for name, table in (
       ("exemplar_tests", shares_table(evidence, comparison, counts, where)),
       (
         "exemplar_accuracy",
-        sets_table(evidence, comparison, counts, beside.margin, where),
+        sets_table(evidence, comparison, counts, where),
       ),
       ("over_indexing", over.table(where)),
       ("queue", queue_table(evidence, comparison, rankings, where)),

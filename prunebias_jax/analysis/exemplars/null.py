@@ -20,7 +20,7 @@ from prunebias_jax.analysis.exemplars.votes import (
 )
 from prunebias_jax.analysis.parity import Parity
 
-CHUNK = 2**20  # numbers at a time: what a cache holds
+CHUNK = 2**18  # numbers at a time: what a cache holds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

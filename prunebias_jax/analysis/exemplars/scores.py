@@ -13,32 +13,14 @@ class Scores:
   """What a population says by itself; float64 [example, question] each.
 
   Attributes:
-    margin: see `margins`.
     entropy: of the mean probability, in bits.
     variance: of the probability over members (ddof 0), summed over classes.
     loss: mean cross-entropy against the label; -1 where there is none.
   """
 
-  margin: np.ndarray
   entropy: np.ndarray
   variance: np.ndarray
   loss: np.ndarray
-
-
-def margins(votes: Votes) -> np.ndarray:
-  """The mean over members of |p - .5|: float64 [example, question].
-
-  Of classes, of the gap between the two largest probabilities.
-  """
-  total = np.zeros((len(votes.probability), len(votes.choice)))
-  for logits in votes.logits:
-    p = probabilities(logits, exclusive=votes.exclusive)
-    if votes.exclusive:
-      top = np.partition(p, -2, axis=1)
-      total[:, 0] += top[:, -1] - top[:, -2]
-    else:
-      total += np.abs(p - 0.5)
-  return total / votes.members
 
 
 def scores(votes: Votes, truth: np.ndarray) -> Scores:
@@ -68,7 +50,6 @@ def scores(votes: Votes, truth: np.ndarray) -> Scores:
   else:
     entropy = entropy + scipy.special.entr(1 - mean)
   return Scores(
-    margin=margins(votes),
     entropy=entropy / np.log(2),
     variance=square / votes.members,
     loss=np.where(truth < 0, -1.0, loss / votes.members),

@@ -5,10 +5,10 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.stats
 
 from prunebias_jax.analysis.exemplars.exchange import Exchange
 from prunebias_jax.analysis.exemplars.null import Sides, arranged, undecided
+from prunebias_jax.analysis.inference.multiple import benjamini_hochberg
 
 NULL_SETS = 50
 
@@ -136,18 +136,10 @@ def count_in(mask: np.ndarray, membership: np.ndarray) -> np.ndarray:
 
 
 def adjusted(p: np.ndarray, axis: int = 0) -> np.ndarray:
-  """Benjamini and Hochberg's p along an axis; NaN stays NaN and is not counted.
+  """Benjamini and Hochberg's p along an axis, one family each.
 
   Args:
     p: float64, in [0, 1] or NaN.
-    axis: the tests of one family.
+    axis: the tests of a family.
   """
-  return np.apply_along_axis(_adjusted, axis, p)
-
-
-def _adjusted(p: np.ndarray) -> np.ndarray:
-  found = np.isfinite(p)
-  result = np.full(len(p), np.nan)
-  if found.any():
-    result[found] = scipy.stats.false_discovery_control(p[found])
-  return result
+  return np.apply_along_axis(benjamini_hochberg, axis, p)

@@ -18,8 +18,9 @@ from prunebias_jax.analysis.exemplars.comparison import (
   questions,
   truths,
 )
-from prunebias_jax.analysis.exemplars.scores import Scores, margins
+from prunebias_jax.analysis.exemplars.scores import scores
 from prunebias_jax.analysis.exemplars.shares import population_columns
+from prunebias_jax.analysis.exemplars.votes import Votes
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.tables import frame
@@ -33,9 +34,15 @@ FLIPPED = "truth_flipped"
 Ranking = tuple[np.ndarray, np.ndarray]
 
 
-def dense_rankings(scores: Scores) -> dict[str, Ranking]:
-  """The rankings that need dense members only."""
-  keys = (-scores.margin, scores.entropy, scores.variance, scores.loss)
+def dense_rankings(votes: Votes, truth: np.ndarray) -> dict[str, Ranking]:
+  """The rankings that need dense members only.
+
+  Args:
+    votes: the dense population's.
+    truth: int16 [example, question]; -1 where there is no label.
+  """
+  found = scores(votes, truth)
+  keys = (-votes.margin, found.entropy, found.variance, found.loss)
   return {name: _ranking(key) for name, key in zip(DENSE, keys, strict=True)}
 
 
@@ -114,7 +121,7 @@ def queue_table(
     "excess": (comparison.key.T, comparison.order),
     "taxicab": _ranking(comparison.taxicab),
     **dense,
-    "compressed_margin": _ranking(-margins(comparison.sides.compressed)),
+    "compressed_margin": _ranking(-comparison.sides.compressed.margin),
     RANDOM: None,
   }
   if comparison.reason:

@@ -36,6 +36,8 @@ class Votes:
       class.
     logits: [member, example, output], as stored.
     probability: float64 [example, output], mean over the members.
+    margin: float64 [example, question], mean over the members of |p - .5|; of
+      classes, of the gap between the two largest probabilities.
     exclusive: one question with the outputs for answers.
   """
 
@@ -43,6 +45,7 @@ class Votes:
   counts: np.ndarray
   logits: np.ndarray
   probability: np.ndarray
+  margin: np.ndarray
   exclusive: bool
 
   @property
@@ -64,13 +67,18 @@ def votes_of(logits: np.ndarray, *, exclusive: bool = False) -> Votes:
   choice = np.empty((questions, members, examples), kind)
   counts = np.zeros((examples, outputs), np.int64)
   total = np.zeros((examples, outputs))
+  margin = np.zeros((examples, questions))
   rows = np.arange(examples)
   for member, values in enumerate(logits):
-    total += probabilities(values, exclusive=exclusive)
+    p = probabilities(values, exclusive=exclusive)
+    total += p
     if exclusive:
+      top = np.partition(p, -2, axis=1)
+      margin[:, 0] += top[:, -1] - top[:, -2]
       choice[0, member] = np.argmax(values, axis=1)
       counts[rows, choice[0, member]] += 1
     else:
+      margin += np.abs(p - 0.5)
       above = values > 0
       choice[:, member] = above.T
       counts += above
@@ -79,6 +87,7 @@ def votes_of(logits: np.ndarray, *, exclusive: bool = False) -> Votes:
     counts=counts,
     logits=logits,
     probability=total / members,
+    margin=margin / members,
     exclusive=exclusive,
   )
 

@@ -13,7 +13,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Population, make_cells
+from prunebias_jax.analysis.cells import (
+  Population,
+  crossed_factors,
+  make_cells,
+)
 from prunebias_jax.analysis.columns import RULES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
@@ -29,10 +33,6 @@ from prunebias_jax.analysis.variance.bootstrap import (
   Resampled,
   bootstrap_intervals,
 )
-from prunebias_jax.analysis.variance.design import (
-  CROSSED_DESIGN,
-  crossed_factors,
-)
 from prunebias_jax.analysis.variance.halves import (
   HalfSums,
   decompose_halves,
@@ -41,6 +41,7 @@ from prunebias_jax.analysis.variance.halves import (
 from prunebias_jax.analysis.variance.influence import Truth
 from prunebias_jax.analysis.variance.moments import Moments
 from prunebias_jax.analysis.variance.rows import (
+  CROSSED_DESIGN,
   Numbers,
   averaged_reasons,
   by_availability,

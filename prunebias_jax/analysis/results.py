@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import crossed_factors
 from prunebias_jax.analysis.columns import (
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
@@ -19,6 +20,7 @@ from prunebias_jax.analysis.columns import (
   MEMBER,
   NULLABLE,
   PARENT,
+  PURPOSES,
   RULES,
   TABLES,
   TEXT,
@@ -278,7 +280,10 @@ def assemble(
   data["prevalence"] = ((facts.output,), facts.prevalence)
   return data.assign_coords(
     {
-      **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
+      **{
+        key: ("member", members[key].to_numpy())
+        for key in (*MEMBER, PARENT, *_purposes(evidence))
+      },
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
       "identity": np.array(facts.identity_names, str),
@@ -289,6 +294,16 @@ def assemble(
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
     }
   )
+
+
+def _purposes(evidence: Evidence) -> tuple[str, ...]:
+  """The seeds by purpose, in a crossed design; else a member has one seed."""
+  members = evidence.members
+  crossed = any(
+    crossed_factors(members.iloc[places])
+    for places in evidence.populations().values()
+  )
+  return tuple(key for key in PURPOSES if crossed and key in members)
 
 
 def _group(where: tuple[str, str]) -> str:

@@ -173,6 +173,19 @@ def test_conditional_tests_agree_with_other_libraries() -> None:
   np.testing.assert_allclose(
     fisher(both, first, second, total), expected, rtol=1e-9
   )
+  # Large tables, some far from what is expected.
+  first, second = rng.integers(5, 8_000, (2, 60))
+  large = np.full(60, 19_962)
+  mean = first * second / large
+  away = np.array([0, 1, -1, 3, -3, 12])[np.arange(60) % 6] * np.sqrt(mean)
+  x = np.clip(np.rint(mean + away), 0, np.minimum(first, second)).astype(int)
+  expected = [
+    scipy.stats.fisher_exact([[k, a - k], [b - k, 19_962 - a - b + k]]).pvalue
+    for k, a, b in zip(x, first, second, strict=True)
+  ]
+  np.testing.assert_allclose(
+    fisher(x, first, second, large), expected, rtol=1e-9, atol=1e-14
+  )
   found = wilson(both, total, 0.9)
   theirs = proportion_confint(both, total, 0.1, "wilson")
   np.testing.assert_allclose(found, theirs, atol=1e-12)

@@ -370,6 +370,25 @@ def test_members_without_a_partner_are_left_out(
   pd.testing.assert_frame_equal(analyze(fewer).tables["exemplar_tests"], table)
 
 
+@pytest.mark.parametrize("multiclass", [False, True])
+def test_the_order_of_members_changes_nothing(
+  make_splits: MakeSplits, multiclass: bool
+) -> None:
+  splits = make_splits(_members(6), examples=60, multiclass=multiclass)
+  order = np.random.default_rng(0).permutation(6)
+  # The dense population stays first; both are shuffled, each its own way.
+  order = np.concatenate([order, 6 + order[::-1]])
+  shuffled = {
+    name: data.isel(member=order) if "logits" in data else data
+    for name, data in splits.items()
+  }
+  found, expected = (analyze(one) for one in (shuffled, splits))
+  for name in ("exemplars", "exemplar_tests", "over_indexing", "queue"):
+    pd.testing.assert_frame_equal(
+      found.tables[name], expected.tables[name], rtol=1e-9, atol=1e-12
+    )
+
+
 def test_missing_labels(make_splits: MakeSplits) -> None:
   splits = make_splits(_members(6), examples=80)
   labels = splits["test"]["labels"].to_numpy().astype(np.float32)

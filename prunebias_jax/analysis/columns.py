@@ -380,6 +380,25 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sentence",
     "reason",
   ),
+  "countermeasures": (
+    *POPULATION_KEY,
+    "countermeasure",
+    "fitted_on",
+    "override",
+    "selection",
+    "budget",
+    "metric",
+    "attribute",
+    "identity",
+    "value",
+    "n_seeds",
+    "mean",
+    "sd",
+    "change",
+    "change_low",
+    "change_high",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -410,6 +429,10 @@ TEXT = (
   "verdict",
   "sentence",
   "test",
+  "countermeasure",
+  "fitted_on",
+  "override",
+  "selection",
   "reason",
 )
 

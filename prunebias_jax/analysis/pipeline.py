@@ -10,6 +10,7 @@ from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
 from prunebias_jax.analysis.correlations import correlations_table
+from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
   judged_families,
@@ -187,6 +188,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "class_tests": class_tests_table(evidence, arrays),
     "bias_variance": bias_variance_table(evidence, arrays),
     "agreement": agreement_table(evidence, arrays),
+    "countermeasures": countermeasures_table(evidence, arrays),
   }
 
 

@@ -186,6 +186,21 @@ TABLES: dict[str, tuple[str, ...]] = {
     "high",
     "reason",
   ),
+  "correlations": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "of",
+    "attribute",
+    "other",
+    "labels",
+    "n_seeds",
+    "correlation",
+    "n_pairs",
+    "change",
+    "low",
+    "high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -396,7 +411,9 @@ TEXT = (
   "metric",
   "rate",
   "loss",
+  "of",
   "attribute",
+  "other",
   "class",
   "identity",
   "value",
@@ -439,6 +456,8 @@ EXEMPLAR_COUNTS = ("n", "n10", "n01")
 NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
+# The identity of the examples that carry a marker.
+MARKED = "Marked"
 MEAN = "(mean)"
 ALL = "(all)"
 # The checkpoint and split that every analysis has; the others are those that

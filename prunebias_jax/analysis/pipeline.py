@@ -9,6 +9,7 @@ from prunebias_jax.analysis.agreement import agreement_table
 from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.correlations import correlations_table
 from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -25,6 +26,7 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -82,6 +84,7 @@ def analyze(
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
+    summary=summarise(tables, main.attrs["level"]),
     arrays=main,
     others=arrays,
     notes=[
@@ -166,7 +169,10 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
-    else {"attributes": attributes_table(arrays)}
+    else {
+      "attributes": attributes_table(arrays),
+      "correlations": correlations_table(evidence, arrays),
+    }
   )
   families = judged_families(evidence, arrays)
   return {

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pandas as pd
@@ -217,6 +217,7 @@ def test_random_is_the_mean_over_draws(make_splits: MakeSplits) -> None:
       np.testing.assert_allclose(row["mean"], expected.mean(), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_overrides_keep_every_example_and_help_by_hand(seed: int) -> None:
   rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ def _recall_over_all_orders(scores, events, budget: float) -> float:
   )
 
 
+@settings(deadline=None)
 @given(
   st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=40

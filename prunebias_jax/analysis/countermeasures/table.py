@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.available import over_available
+from prunebias_jax.analysis.available import DOUBTFUL, over_available
 from prunebias_jax.analysis.cells import Population
 from prunebias_jax.analysis.columns import MEAN, POPULATION
 from prunebias_jax.analysis.countermeasures.trials import (
@@ -113,6 +113,7 @@ def _rows(
     "change": change.mean,
     "change_low": change.mean - half,
     "change_high": change.mean + half,
+    "doubtful": change.doubtful,
   }
   for name in ("change", "change_low", "change_high"):
     numbers[name][0] = np.nan  # doing nothing is what changes are from
@@ -208,6 +209,7 @@ def _reasons(
       "the same change in every seed: no interval",
     ),
     (np.isfinite(change) & (count == 1), "one seed: no interval"),
+    (np.isfinite(change) & numbers["doubtful"], DOUBTFUL),
     *(
       (used == found, f"mean over {found} of {outputs}")
       for found in range(outputs)

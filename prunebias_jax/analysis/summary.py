@@ -234,15 +234,15 @@ def _exemplars(source: Source) -> Sentence:
     return _unavailable(question, table, source)
   row = rows.iloc[0]
   text = (
-    f"At {source.name}, the majority label of {_percent(row['cie_share'])} of the "
-    "(example, output) pairs is another than that of dense"
+    f"At {source.name}, the majority label of {_percent(row['cie_share'])} of "
+    "the (example, output) pairs is another than that of dense"
   )
   if math.isnan(row["null_mean"]):
     text += f"; what seeds alone would do is not available ({row['reason']})."
   else:
     text += (
-      f"; seeds alone would change {_percent(row['null_mean'])}, which leaves an "
-      f"excess of {POINTS.change(row['excess'])} ({row['n_compressed']} "
+      f"; seeds alone would change {_percent(row['null_mean'])}, which leaves "
+      f"an excess of {POINTS.change(row['excess'])} ({row['n_compressed']} "
       f"members against {row['n_dense']}; permutation of members, "
       f"{_p(row['p'])})."
     )

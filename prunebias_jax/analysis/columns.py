@@ -186,6 +186,21 @@ TABLES: dict[str, tuple[str, ...]] = {
     "high",
     "reason",
   ),
+  "correlations": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "of",
+    "attribute",
+    "other",
+    "labels",
+    "n_seeds",
+    "correlation",
+    "n_pairs",
+    "change",
+    "low",
+    "high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -402,6 +417,25 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sentence",
     "reason",
   ),
+  "countermeasures": (
+    *POPULATION_KEY,
+    "countermeasure",
+    "fitted_on",
+    "override",
+    "selection",
+    "budget",
+    "metric",
+    "attribute",
+    "identity",
+    "value",
+    "n_seeds",
+    "mean",
+    "sd",
+    "change",
+    "change_low",
+    "change_high",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -414,7 +448,9 @@ TEXT = (
   "metric",
   "rate",
   "loss",
+  "of",
   "attribute",
+  "other",
   "class",
   "identity",
   "value",
@@ -433,6 +469,10 @@ TEXT = (
   "verdict",
   "sentence",
   "test",
+  "countermeasure",
+  "fitted_on",
+  "override",
+  "selection",
   "reason",
 )
 
@@ -456,6 +496,8 @@ EXEMPLAR_COUNTS = ("n", "n10", "n01")
 NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
+# The identity of the examples that carry a marker.
+MARKED = "Marked"
 MEAN = "(mean)"
 ALL = "(all)"
 # The checkpoint and split that every analysis has; the others are those that

@@ -9,6 +9,8 @@ from prunebias_jax.analysis.agreement import agreement_table
 from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.correlations import correlations_table
+from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
   judged_families,
@@ -24,6 +26,7 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -87,6 +90,7 @@ def analyze(
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
+    summary=summarise(tables, main.attrs["level"]),
     arrays=main,
     others=arrays,
     notes=[
@@ -171,7 +175,10 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
-    else {"attributes": attributes_table(arrays)}
+    else {
+      "attributes": attributes_table(arrays),
+      "correlations": correlations_table(evidence, arrays),
+    }
   )
   families = judged_families(evidence, arrays)
   contrasts = contrasts_table(evidence, arrays)
@@ -193,6 +200,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "class_tests": class_tests_table(evidence, arrays),
     "bias_variance": bias_variance_table(evidence, arrays),
     "agreement": agreement_table(evidence, arrays),
+    "countermeasures": countermeasures_table(evidence, arrays),
   }
 
 

@@ -14,6 +14,7 @@ from prunebias_jax.analysis.columns import (
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
   KEY,
+  MARKED,
   MEMBER,
   OVERALL_METRICS,
   POPULATION,
@@ -89,15 +90,22 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "pair")
   flags = arrays["bias_amplification_flags"].to_numpy().ravel()
+  values = arrays["bias_amplification"].to_numpy().ravel()
+  identity = spread(arrays, dimensions, "pair_identity")
+  reason = describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS)
+  if paper:
+    # Markers are exempt from what the paper excludes.
+    reason = np.where(identity == MARKED, describe(flags, BIAS_REASONS), reason)
+    reason = np.where(np.isnan(values), reason, "")
   columns = {
     **member_columns(arrays, dimensions),
     "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
-    "identity": spread(arrays, dimensions, "pair_identity"),
+    "identity": identity,
     "value": spread(arrays, dimensions, "pair_value"),
     "attribute": spread(arrays, dimensions, output),
-    "bias_amplification": arrays["bias_amplification"].to_numpy().ravel(),
+    "bias_amplification": values,
     "flags": describe(flags, BIAS_WORDS, " "),
-    "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
+    "reason": reason,
   }
   return frame("bias_amplification", columns, arrays)
 

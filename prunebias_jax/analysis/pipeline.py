@@ -26,6 +26,7 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -33,7 +34,13 @@ from prunebias_jax.analysis.tables import (
   directional_table,
   groups_table,
 )
-from prunebias_jax.analysis.variance import contrasts_table, variance_table
+from prunebias_jax.analysis.variance import (
+  contrasts_table,
+  power_table,
+  sources_table,
+  trends_table,
+  variance_table,
+)
 
 Tables = dict[str, pd.DataFrame]
 
@@ -83,6 +90,7 @@ def analyze(
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
+    summary=summarise(tables, main.attrs["level"]),
     arrays=main,
     others=arrays,
     notes=[
@@ -173,6 +181,7 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     }
   )
   families = judged_families(evidence, arrays)
+  contrasts = contrasts_table(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
@@ -181,7 +190,10 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "fairness": fairness_table(arrays),
     "group_changes": group_changes_table(evidence, arrays),
     "variance": variance_table(evidence, arrays),
-    "contrasts": contrasts_table(evidence, arrays),
+    "contrasts": contrasts,
+    "power": power_table(evidence, arrays, contrasts),
+    "trends": trends_table(evidence, arrays),
+    "sources": sources_table(evidence, arrays),
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),

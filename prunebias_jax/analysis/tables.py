@@ -13,10 +13,12 @@ from prunebias_jax.analysis.columns import (
   COUNTS,
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
+  KEY,
   MARKED,
   MEMBER,
   OVERALL_METRICS,
   POPULATION,
+  PURPOSES,
   TABLES,
   WHERE,
 )
@@ -202,6 +204,9 @@ def frame(
 ) -> pd.DataFrame:
   """A table of the contract: its columns, in its order, and no others.
 
+  Tables of members have the seeds by purpose after the key, where `arrays` has
+  them: in crossed designs.
+
   Args:
     name: the table's name in `columns.TABLES`.
     columns: the columns without checkpoint and split.
@@ -212,15 +217,20 @@ def frame(
     **columns,
     **{key: np.full(length, arrays.attrs[key], object) for key in WHERE},
   }
-  assert set(columns) == set(TABLES[name])
-  return pd.DataFrame({key: columns[key] for key in TABLES[name]})
+  wanted = TABLES[name]
+  if KEY[: len(MEMBER)] == wanted[: len(MEMBER)]:
+    purposes = tuple(key for key in PURPOSES if key in arrays.coords)
+    wanted = (*KEY, *purposes, *wanted[len(KEY) :])
+  assert set(columns) == set(wanted)
+  return pd.DataFrame({key: columns[key] for key in wanted})
 
 
 def member_columns(
   arrays: xr.Dataset, dimensions: Sequence[str]
 ) -> dict[str, np.ndarray]:
   """The columns that say which member a row is of."""
-  return {key: spread(arrays, dimensions, key) for key in MEMBER}
+  purposes = [key for key in PURPOSES if key in arrays.coords]
+  return {key: spread(arrays, dimensions, key) for key in (*MEMBER, *purposes)}
 
 
 def population_columns(

@@ -173,6 +173,19 @@ def test_conditional_tests_agree_with_other_libraries() -> None:
   np.testing.assert_allclose(
     fisher(both, first, second, total), expected, rtol=1e-9
   )
+  # Large tables, some far from what is expected.
+  first, second = rng.integers(5, 8_000, (2, 60))
+  large = np.full(60, 19_962)
+  mean = first * second / large
+  away = np.array([0, 1, -1, 3, -3, 12])[np.arange(60) % 6] * np.sqrt(mean)
+  x = np.clip(np.rint(mean + away), 0, np.minimum(first, second)).astype(int)
+  expected = [
+    scipy.stats.fisher_exact([[k, a - k], [b - k, 19_962 - a - b + k]]).pvalue
+    for k, a, b in zip(x, first, second, strict=True)
+  ]
+  np.testing.assert_allclose(
+    fisher(x, first, second, large), expected, rtol=1e-9, atol=1e-14
+  )
   found = wilson(both, total, 0.9)
   theirs = proportion_confint(both, total, 0.1, "wilson")
   np.testing.assert_allclose(found, theirs, atol=1e-12)
@@ -355,6 +368,25 @@ def test_members_without_a_partner_are_left_out(
     for name, data in more.items()
   }
   pd.testing.assert_frame_equal(analyze(fewer).tables["exemplar_tests"], table)
+
+
+@pytest.mark.parametrize("multiclass", [False, True])
+def test_the_order_of_members_changes_nothing(
+  make_splits: MakeSplits, multiclass: bool
+) -> None:
+  splits = make_splits(_members(6), examples=60, multiclass=multiclass)
+  order = np.random.default_rng(0).permutation(6)
+  # The dense population stays first; both are shuffled, each its own way.
+  order = np.concatenate([order, 6 + order[::-1]])
+  shuffled = {
+    name: data.isel(member=order) if "logits" in data else data
+    for name, data in splits.items()
+  }
+  found, expected = (analyze(one) for one in (shuffled, splits))
+  for name in ("exemplars", "exemplar_tests", "over_indexing", "queue"):
+    pd.testing.assert_frame_equal(
+      found.tables[name], expected.tables[name], rtol=1e-9, atol=1e-12
+    )
 
 
 def test_missing_labels(make_splits: MakeSplits) -> None:

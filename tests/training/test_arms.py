@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prunebias_jax.cli.inspect import describe
 from prunebias_jax.config import (
   Data,
   Execution,
@@ -194,6 +195,8 @@ def test_reweighted_groups_are_not_the_plain_ones(dataset, tmp_path):
   expected = weighting.weight_table(dataset, sweep.loss)
   pd.testing.assert_frame_equal(table, expected, check_dtype=False)
   assert not (other.path / "weights.csv").exists()
+  assert "loss        group_reweighted G" in describe(run)
+  assert not [line for line in describe(other) if line.startswith("loss ")]
 
 
 @pytest.mark.slow

@@ -13,23 +13,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Population, make_cells
+from prunebias_jax.analysis.cells import (
+  Population,
+  crossed_factors,
+  make_cells,
+)
 from prunebias_jax.analysis.columns import RULES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
+  MARK,
   crossed_interval,
   decompose,
   mean_interval,
   sd_interval,
+  unlike_normal,
 )
 from prunebias_jax.analysis.variance.bootstrap import (
   Resampled,
   bootstrap_intervals,
-)
-from prunebias_jax.analysis.variance.design import (
-  CROSSED_DESIGN,
-  crossed_factors,
 )
 from prunebias_jax.analysis.variance.halves import (
   HalfSums,
@@ -39,6 +41,7 @@ from prunebias_jax.analysis.variance.halves import (
 from prunebias_jax.analysis.variance.influence import Truth
 from prunebias_jax.analysis.variance.moments import Moments
 from prunebias_jax.analysis.variance.rows import (
+  CROSSED_DESIGN,
   Numbers,
   averaged_reasons,
   by_availability,
@@ -87,6 +90,7 @@ _NAMES = (
   "var_distribution",
   *_CROSSED,
 )
+_HIDDEN = ("splits", "unlike")  # no columns: for interval and reason
 # What takes members as independent.
 _INFERENCE = ("mean_low", "mean_high", "sd_low", "sd_high", *_CROSSED)
 
@@ -146,8 +150,8 @@ def _rows(
     }
 
   finite = np.isfinite(values)
-  seeds, numbers = by_availability(finite, (*_NAMES, "splits"), summarise)
-  splits = numbers.pop("splits")
+  seeds, numbers = by_availability(finite, (*_NAMES, *_HIDDEN), summarise)
+  splits, unlike = (numbers.pop(name) for name in _HIDDEN)
   independent = not crossed_factors(source.evidence.members.iloc[places])
   low, high = np.full((2, len(key)), np.nan)
   if samples is not None and independent and len(places) > 1:
@@ -159,7 +163,7 @@ def _rows(
   for name in _CROSSED:
     numbers[name][same] = np.nan
   if independent:
-    interval = _intervals(key, seeds, numbers)
+    interval = _intervals(key, seeds, numbers, unlike > 0)
     missing = _of_missing_parts(key, seeds, numbers, moments, splits)
   else:
     numbers |= dict.fromkeys(_INFERENCE, np.full(len(key), np.nan))
@@ -213,6 +217,7 @@ def _of_seeds(values: np.ndarray, level: float) -> Numbers:
     "sd_low": sd.low,
     "sd_high": sd.high,
     "var_observed": sd.estimate**2,
+    "unlike": unlike_normal(values).astype(np.float64),
   }
 
 
@@ -261,6 +266,7 @@ def _intervals(
   key: pd.DataFrame,
   seeds: np.ndarray,
   numbers: Numbers,
+  unlike: np.ndarray,
 ) -> np.ndarray:
   """What the intervals of each row are and assume: object [cell]."""
   crossed = np.isfinite(numbers["crossed_low"])
@@ -271,6 +277,7 @@ def _intervals(
     len(key),
     [
       (spread, INTERVAL),
+      (unlike, MARK),
       (numbers["sd"] == 0, NO_SPREAD),
       (seeds == 1, ONE_SEED),
       (seeds == 0, NO_SEED),

@@ -82,6 +82,11 @@ class Source:
     return found[keep]
 
   @property
+  def coverage(self) -> str:
+    """The level in words: "95 %"."""
+    return f"{100 * self.level:g} %"
+
+  @property
   def name(self) -> str:
     """The population in words."""
     assert self.population is not None
@@ -130,9 +135,15 @@ class Scale:
 
   def change(self, value: float) -> str:
     """A change with its sign: "-1.20 points"."""
+    return f"{self._number(value)} {self.unit}".rstrip()
+
+  def interval(self, low: float, high: float) -> str:
+    """An interval of a change: "-1.40 to -1.00 points"."""
+    return f"{self._number(low)} to {self.change(high)}"
+
+  def _number(self, value: float) -> str:
     shown = self.factor * value
-    decimals = 2 if abs(shown) >= 0.1 else 3
-    return f"{shown:+.{decimals}f} {self.unit}".rstrip()
+    return f"{shown:+.{2 if abs(shown) >= 0.1 else 3}f}"
 
 
 POINTS = Scale(factor=100, unit="points")
@@ -203,7 +214,7 @@ def _variance(source: Source) -> Sentence:
     f"At {source.name}, the variance over seeds of bias amplification by "
     f"{_group(row)}, the one of {len(rows)} that changes most, is "
     f"{row['variance_ratio']:.2f} times that of dense "
-    f"({source.level:.0%} interval {row['ratio_low']:.2f} to "
+    f"({source.coverage} interval {row['ratio_low']:.2f} to "
     f"{row['ratio_high']:.2f}, {_seeds(row)}; Pitman-Morgan, {_p(row['p'])})."
   )
   return Sentence(
@@ -223,15 +234,15 @@ def _exemplars(source: Source) -> Sentence:
     return _unavailable(question, table, source)
   row = rows.iloc[0]
   text = (
-    f"At {source.name}, the majority label of {row['cie_share']:.2%} of the "
-    "(example, output) pairs is another than that of dense"
+    f"At {source.name}, the majority label of {_percent(row['cie_share'])} of "
+    "the (example, output) pairs is another than that of dense"
   )
   if math.isnan(row["null_mean"]):
     text += f"; what seeds alone would do is not available ({row['reason']})."
   else:
     text += (
-      f"; seeds alone would change {row['null_mean']:.2%}, which leaves an "
-      f"excess of {POINTS.change(row['excess'])} ({row['n_compressed']} "
+      f"; seeds alone would change {_percent(row['null_mean'])}, which leaves "
+      f"an excess of {POINTS.change(row['excess'])} ({row['n_compressed']} "
       f"members against {row['n_dense']}; permutation of members, "
       f"{_p(row['p'])})."
     )
@@ -256,7 +267,7 @@ def _safety(source: Source) -> Sentence:
     f"not to grow by more than the margin in {safe} of {len(rows)} (output, "
     f"identity) pairs, and to grow by more in {not_safe}; the other "
     f"{len(rows) - safe - not_safe} are undecided (one-sided "
-    f"{source.level:.0%} bounds, Holm over levels)."
+    f"{source.coverage} bounds, Holm over levels)."
   )
   row = pd.Series(
     {
@@ -318,8 +329,9 @@ def _moved(
   else:
     p = row["p"] if "p" in row else row["t_p"]
     text += (
-      f" against dense ({source.level:.0%} interval {scale.change(row['low'])} "
-      f"to {scale.change(row['high'])}, {_seeds(row)}; paired t, {_p(p)})."
+      f" against dense ({source.coverage} interval "
+      f"{scale.interval(row['low'], row['high'])}, {_seeds(row)}; paired t, "
+      f"{_p(p)})."
     )
   columns = [*CONTRAST, *(name for name in ("p", "n_compared") if name in row)]
   return Sentence(
@@ -382,6 +394,10 @@ def _group(row: pd.Series) -> str:
 
 def _seeds(row: pd.Series) -> str:
   return f"{row['n_seeds']} pairs of seeds"
+
+
+def _percent(share: float) -> str:
+  return f"{100 * share:.2f} %"
 
 
 def _p(value: float) -> str:

@@ -20,10 +20,12 @@ from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
   MARK,
+  POOR,
   crossed_interval,
   decompose,
   mean_interval,
   sd_interval,
+  simulated_coverage,
   unlike_normal,
 )
 from prunebias_jax.analysis.threads import in_threads
@@ -54,6 +56,7 @@ CROSSED = "crossed: seeds and test examples random"
 LINEARISED = (
   "crossed: seeds and test examples random, linearised in the examples"
 )
+POOR_CROSSED = "crossed: simulated coverage below 90 % with so few seeds"
 CALIBRATED = "validation set fixed"
 BOOTSTRAPPED = "bootstrap: seeds and test examples drawn again"
 FEW_BOOTSTRAPPED = f"{BOOTSTRAPPED}, simulated coverage below 90 %"
@@ -266,6 +269,10 @@ def _intervals(
   bootstrapped = np.isfinite(numbers["bootstrap_low"])
   ratio = key["metric"].isin(RATIOS).to_numpy()
   spread = numbers["sd"] > 0
+  covered = {
+    k: simulated_coverage("crossed", "mean", k) for k in set(seeds.tolist())
+  }
+  poor = np.array([covered[k] < POOR for k in seeds.tolist()])
   texts = join_reasons(
     len(key),
     [
@@ -276,6 +283,7 @@ def _intervals(
       (seeds == 0, NO_SEED),
       (crossed & ~ratio, CROSSED),
       (crossed & ratio, LINEARISED),
+      (crossed & poor, POOR_CROSSED),
       (
         (spread | crossed) & (key["threshold_rule"] != RULES[0]).to_numpy(),
         CALIBRATED,

@@ -1,6 +1,6 @@
 """From the splits of a run to its analysis, one member at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
@@ -174,36 +174,38 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
 
 def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   """The tables of one evaluation."""
-  first = (
-    {"classes": classes_table(arrays)}
-    if evidence.facts.exclusive
-    else {
-      "attributes": attributes_table(arrays),
-      "correlations": correlations_table(evidence, arrays),
-    }
-  )
   families = judged_families(evidence, arrays)
   contrasts = contrasts_table(evidence, arrays)
-  return {
-    **first,
+  # What is only laid out anew.
+  plain = {
     "bias_amplification": bias_amplification_table(arrays),
     "directional": directional_table(arrays),
     "groups": groups_table(arrays),
     "fairness": fairness_table(arrays),
-    "group_changes": group_changes_table(evidence, arrays),
-    "variance": variance_table(evidence, arrays),
     "contrasts": contrasts,
-    "power": power_table(evidence, arrays, contrasts),
-    "trends": trends_table(evidence, arrays),
-    "sources": sources_table(evidence, arrays),
-    "sample_criteria": sample_criteria_table(evidence, arrays),
-    "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
-    "class_tests": class_tests_table(evidence, arrays),
-    "bias_variance": bias_variance_table(evidence, arrays),
-    "agreement": agreement_table(evidence, arrays),
-    "countermeasures": countermeasures_table(evidence, arrays),
   }
+  if evidence.facts.exclusive:
+    plain["classes"] = classes_table(arrays)
+  else:
+    plain["attributes"] = attributes_table(arrays)
+    plain["correlations"] = correlations_table(evidence, arrays)
+  # What is computed, the longest first.
+  makers: dict[str, Callable[[], pd.DataFrame]] = {
+    "variance": lambda: variance_table(evidence, arrays),
+    "countermeasures": lambda: countermeasures_table(evidence, arrays),
+    "sample_criteria": lambda: sample_criteria_table(evidence, arrays),
+    "bias_variance": lambda: bias_variance_table(evidence, arrays),
+    "agreement": lambda: agreement_table(evidence, arrays),
+    "criteria": lambda: criteria_table(evidence, arrays, families),
+    "power": lambda: power_table(evidence, arrays, contrasts),
+    "group_changes": lambda: group_changes_table(evidence, arrays),
+    "class_tests": lambda: class_tests_table(evidence, arrays),
+    "trends": lambda: trends_table(evidence, arrays),
+    "sources": lambda: sources_table(evidence, arrays),
+  }
+  made = in_threads(lambda make: make(), makers.values())
+  return {**plain, **dict(zip(makers, made, strict=True))}
 
 
 def _joined(parts: Sequence[Tables]) -> Tables:

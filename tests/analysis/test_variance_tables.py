@@ -271,3 +271,19 @@ def test_seeds_of_their_own_are_no_design(make_splits: MakeSplits) -> None:
   assert tables["sources"].empty
   assert "seed_init" not in tables["attributes"]
   assert np.isfinite(_one(tables["variance"], sparsity=0.9, **CELL)["mean_low"])
+
+
+def test_doubtful_intervals_are_marked(make_splits: MakeSplits) -> None:
+  poor = "crossed: simulated coverage below 90 %"
+  for seeds in (2, 3):
+    table = analyze(make_splits(_members((0.0,), seeds))).tables["variance"]
+    row = _one(table, **CELL)
+    assert np.isfinite(row["crossed_low"])
+    assert (poor in row["interval"]) == (seeds == 2)
+  # One of eight seeds that collapses.
+  splits = make_splits(_members((0.0,), 8), examples=200)
+  logits = splits["test"]["logits"].to_numpy().copy()
+  logits[3] = -logits[3]
+  splits["test"]["logits"] = (splits["test"]["logits"].dims, logits)
+  row = _one(analyze(splits).tables["variance"], **CELL)
+  assert "do not look normal" in row["interval"]

@@ -6,9 +6,6 @@ that another test set would draw anew. All of it is this project's, but for the
 formulas that the functions name.
 """
 
-import concurrent.futures
-import os
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -23,12 +20,15 @@ from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
   MARK,
+  POOR,
   crossed_interval,
   decompose,
   mean_interval,
   sd_interval,
+  simulated_coverage,
   unlike_normal,
 )
+from prunebias_jax.analysis.threads import in_threads
 from prunebias_jax.analysis.variance.bootstrap import (
   Resampled,
   bootstrap_intervals,
@@ -56,6 +56,7 @@ CROSSED = "crossed: seeds and test examples random"
 LINEARISED = (
   "crossed: seeds and test examples random, linearised in the examples"
 )
+POOR_CROSSED = "crossed: simulated coverage below 90 % with so few seeds"
 CALIBRATED = "validation set fixed"
 BOOTSTRAPPED = "bootstrap: seeds and test examples drawn again"
 FEW_BOOTSTRAPPED = f"{BOOTSTRAPPED}, simulated coverage below 90 %"
@@ -65,8 +66,6 @@ ONE_SEED = "not available: one seed"
 NO_SEED = "not available: no seed has a value"
 NOT_INDEPENDENT = "not available: crossed seeds, see sources.csv"
 NO_SPREAD = "not available: the same in every seed"
-
-MOST_WORKERS = 4
 
 # Of these metrics a linearisation stands for the values of single examples.
 RATIOS = ("auc", "tcb", "balanced_accuracy", "bias_amplification")
@@ -117,10 +116,7 @@ def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     )
     return _rows(source, population, halves, samples)
 
-  # numpy lets go of the interpreter in most of it.
-  workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    parts = list(pool.map(of_population, evidence.populations().items()))
+  parts = in_threads(of_population, evidence.populations().items())
   return pd.concat(parts, ignore_index=True)
 
 
@@ -273,6 +269,10 @@ def _intervals(
   bootstrapped = np.isfinite(numbers["bootstrap_low"])
   ratio = key["metric"].isin(RATIOS).to_numpy()
   spread = numbers["sd"] > 0
+  covered = {
+    k: simulated_coverage("crossed", "mean", k) for k in set(seeds.tolist())
+  }
+  poor = np.array([covered[k] < POOR for k in seeds.tolist()])
   texts = join_reasons(
     len(key),
     [
@@ -283,6 +283,7 @@ def _intervals(
       (seeds == 0, NO_SEED),
       (crossed & ~ratio, CROSSED),
       (crossed & ratio, LINEARISED),
+      (crossed & poor, POOR_CROSSED),
       (
         (spread | crossed) & (key["threshold_rule"] != RULES[0]).to_numpy(),
         CALIBRATED,

@@ -34,6 +34,7 @@ from prunebias_jax.analysis.tables import (
   directional_table,
   groups_table,
 )
+from prunebias_jax.analysis.threads import in_threads
 from prunebias_jax.analysis.variance import (
   contrasts_table,
   power_table,
@@ -114,11 +115,12 @@ def _exemplars(
   What is audited is by default the validation split, so that the test split
   stays unseen.
   """
-  found = {where: examine(one) for where, one in all_evidence.items()}
+  examined = dict(all_evidence)
   valid = all_evidence[MAIN].valid
   if valid is not None:
-    found[valid.where] = examine(valid)
-  return found
+    examined[valid.where] = valid
+  found = in_threads(examine, examined.values())
+  return dict(zip(examined, found, strict=True))
 
 
 def _gather_all(

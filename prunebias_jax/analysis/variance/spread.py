@@ -6,9 +6,6 @@ that another test set would draw anew. All of it is this project's, but for the
 formulas that the functions name.
 """
 
-import concurrent.futures
-import os
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -31,6 +28,7 @@ from prunebias_jax.analysis.inference import (
   simulated_coverage,
   unlike_normal,
 )
+from prunebias_jax.analysis.threads import in_threads
 from prunebias_jax.analysis.variance.bootstrap import (
   Resampled,
   bootstrap_intervals,
@@ -68,8 +66,6 @@ ONE_SEED = "not available: one seed"
 NO_SEED = "not available: no seed has a value"
 NOT_INDEPENDENT = "not available: crossed seeds, see sources.csv"
 NO_SPREAD = "not available: the same in every seed"
-
-MOST_WORKERS = 4
 
 # Of these metrics a linearisation stands for the values of single examples.
 RATIOS = ("auc", "tcb", "balanced_accuracy", "bias_amplification")
@@ -120,10 +116,7 @@ def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     )
     return _rows(source, population, halves, samples)
 
-  # numpy lets go of the interpreter in most of it.
-  workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    parts = list(pool.map(of_population, evidence.populations().items()))
+  parts = in_threads(of_population, evidence.populations().items())
   return pd.concat(parts, ignore_index=True)
 
 

@@ -646,6 +646,26 @@ def test_reading_what_is_not_there(tmp_path: Path) -> None:
     read(tmp_path / "analysis")
 
 
+def test_reading_another_layout_is_refused(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  path = tmp_path / "analysis"
+  result = analyze(make_splits())
+  result.write(path)
+  (path / "summary.json").write_text('[{"sentence": "of another layout"}]')
+  with pytest.raises(InputError, match="holds no analysis that can be read"):
+    read(path)
+  result.write(path)
+  contrasts = pd.read_csv(path / "contrasts.csv")
+  contrasts.drop(columns="p_adjusted").to_csv(path / "contrasts.csv")
+  with pytest.raises(InputError, match=r"contrasts\.csv lacks p_adjusted"):
+    read(path)
+  result.write(path)
+  (path / "safety.csv").unlink()
+  with pytest.raises(InputError, match=r"safety\.csv'; `prunebias analyze`"):
+    read(path)
+
+
 def test_error_of_exclusive_classes_in_a_group_is_not_one_against_the_rest(
   make_splits: MakeSplits,
 ) -> None:

@@ -215,7 +215,7 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       ]
       for wanted in (False, True)
     )
-  except (OSError, ValueError, KeyError, TypeError) as error:
+  except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
     raise InputError(
       f"{directory} holds no analysis that can be read: {error}; `prunebias "
       "analyze` makes it anew"

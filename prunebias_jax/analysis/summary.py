@@ -249,7 +249,8 @@ def _exemplars(source: Source) -> Sentence:
   table = "exemplar_tests"
   rows = _summarised(source.rows(table, identity=EVERYONE))
   if rows.empty or math.isnan(rows.iloc[0]["cie_share"]):
-    return _unavailable(question, table, source, _why(rows))
+    reason = "" if rows.empty else rows.iloc[0]["reason"]
+    return _unavailable(question, table, source, reason)
   row = rows.iloc[0]
   what = "examples" if row["attribute"] == ALL else "(example, output) pairs"
   text = (
@@ -406,9 +407,10 @@ def _unavailable(
 
 
 def _why(rows: pd.DataFrame) -> str:
-  """What the rows say of their missing values; "" where there are no rows."""
-  reasons = [one for one in rows["reason"].tolist() if one]
-  return reasons[0] if reasons else ""
+  """Why rows of groups have no value, or that there are no groups."""
+  if rows.empty:
+    return "there are no groups to compare"
+  return next((one for one in rows["reason"].tolist() if one), "")
 
 
 def _numbers(row: pd.Series, columns: Sequence[str]) -> dict[str, Any]:

@@ -592,6 +592,22 @@ def test_written_and_read_back(
   assert [path.name for path in (tmp_path / "run").iterdir()] == ["analysis"]
 
 
+def test_missing_labels_are_written_and_read_back(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  splits = make_splits()
+  labels = splits["test"]["labels"].astype(np.float32)
+  labels[::4, 1] = np.nan
+  splits["test"] = splits["test"].assign(labels=labels)
+  result = analyze(splits)
+  result.write(tmp_path / "analysis")
+  _assert_equal(read(tmp_path / "analysis"), result)
+  rows = result.tables["sample_criteria"]
+  rows = rows[(rows["attribute"] == "(mean)") & (rows["identity"] == "")]
+  assert rows[rows["target"] == "error"]["n"].isna().all()
+  assert (rows[rows["target"] == "flip"]["n"] == 60).all()
+
+
 def test_a_failing_write_leaves_the_previous_analysis(
   make_splits: MakeSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

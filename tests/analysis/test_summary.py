@@ -141,6 +141,13 @@ def test_without_train_labels_the_reason_is_given(
   assert texts[4].startswith("Not available: no attribute has a value")
 
 
+def test_without_groups_the_sentences_say_so(make_splits: MakeSplits) -> None:
+  splits = make_splits(MEMBERS, identities=())
+  texts = [one.text for one in analyze(splits).summary]
+  assert texts[4] == "Not available: there are no groups to compare."
+  assert texts[4] == texts[5] == texts[6] == texts[8]
+
+
 def test_exclusive_classes_are_summarised_as_a_whole(
   make_splits: MakeSplits,
 ) -> None:

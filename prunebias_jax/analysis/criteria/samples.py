@@ -215,6 +215,9 @@ def _rows(
   used = np.isfinite(values).sum(axis=1, keepdims=True)
   if not evidence.facts.exclusive:
     mean = divide(np.nansum(values, axis=1, keepdims=True), used)
+    # With missing labels attributes differ in examples: a mean has no number.
+    n = _NUMBERS.index("n")
+    mean[..., n][np.ptp(values[..., n], axis=1, keepdims=True) > 0] = np.nan
     values = np.concatenate([values, mean], axis=1)
     names = (*names, MEAN)
   places = _single_groups(evidence)
@@ -233,6 +236,7 @@ def _rows(
   auroc = used[..., _NUMBERS.index("auroc")]
   averaged = auroc[target, 0, group, criterion]
   columns["reason"] = _reasons(columns, averaged, len(names), dense_members)
+  columns["n"] = pd.array(columns["n"], "Int64")
   fixed = {
     name: np.full(len(output), one, object if type(one) is str else None)
     for name, one in zip(POPULATION, population, strict=True)

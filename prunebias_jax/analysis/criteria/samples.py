@@ -6,6 +6,7 @@ susceptible; how it is judged here is this project's.
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -225,7 +226,7 @@ def _rows(
     axis.ravel() for axis in np.indices(values.shape[:-1])
   )
   numbers = values.reshape(-1, len(_NUMBERS)).T
-  columns = {
+  columns: dict[str, Any] = {
     "attribute": np.array(names, object)[output],
     "identity": np.array(groups.identity, object)[places][group],
     "value": np.array(groups.value, object)[places][group],

@@ -34,6 +34,19 @@ from prunebias_jax.analysis.tables import output_of
 
 Population = tuple[str, float, str]  # pruner, sparsity, quantization
 
+CROSSED_DESIGN = (
+  "members share seeds by purpose and are not independent: no intervals and "
+  "tests, see sources.csv"
+)
+ONE_PARENT = (
+  "all share one dense member: about compressed members against that one, "
+  "whose own spread over seeds is not seen"
+)
+SHARED_PARENTS = (
+  "members of one dense parent are no independent pairs: no intervals and "
+  "tests here"
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cells:
@@ -260,3 +273,25 @@ def crossed_factors(members: pd.DataFrame) -> tuple[str, ...]:
   """
   known = [name for name in PURPOSES if name in members]
   return tuple(name for name in known if members[name].duplicated().any())
+
+
+def dependence(
+  members: pd.DataFrame, places: np.ndarray, pairs: np.ndarray
+) -> tuple[str, bool]:
+  """What keeps the members of a population from being independent.
+
+  Args:
+    members: all of the run.
+    places: int [member], the population.
+    pairs: int [pair, 2], those of it with their dense partners.
+
+  Returns:
+    What is to be said of it, or ""; and whether intervals and tests over the
+    pairs hold: they do where all share one dense member, which is then fixed.
+  """
+  if crossed_factors(members.iloc[places]):
+    return CROSSED_DESIGN, False
+  distinct = len(np.unique(pairs[:, 1]))
+  if distinct == len(pairs):
+    return "", True
+  return (ONE_PARENT, True) if distinct == 1 else (SHARED_PARENTS, False)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import (
@@ -105,6 +106,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   for population, (dense, pairs) in evidence.compared().items():
     paired = bool(len(pairs)) and parity == "default"
     sides = pairs.T if paired else (found[population], found[dense])
+    note, independent = dependence(
+      evidence.members, found[population], pairs if paired else pairs[:0]
+    )
     for place, rule in enumerate(arrays["threshold_rule"].to_numpy()):
       numbers = class_test(
         (recall[sides[0], place], recall[sides[1], place]),
@@ -113,6 +117,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         level=evidence.options.level,
         parity=parity,
       )
+      if not independent:
+        for name in ("low", "high", "p", "p_adjusted"):
+          numbers[name] = np.full(len(numbers[name]), np.nan)
       few = min(map(len, sides)) == 1
       test = PAPER if parity == "paper" else PAIRED if paired else UNPAIRED
       count = arrays.sizes[output]
@@ -121,11 +128,13 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         "threshold_rule": np.full(count, rule, object),
         "attribute": arrays[output].to_numpy().astype(object),
         "n_examples": arrays["n_positive"].to_numpy()[:, everyone],
-        "n_dense": np.full(count, len(sides[1])),
+        "n_dense": np.full(count, len(np.unique(sides[1]))),
         "n_compressed": np.full(count, len(sides[0])),
         **numbers,
         "test": np.full(count, test, object),
-        "reason": _reasons(arrays, place, np.isnan(numbers["p"]), few),
+        "reason": _reasons(
+          arrays, place, np.isnan(numbers["p"]) & independent, few, note
+        ),
       }
       parts.append(frame("class_tests", columns, arrays))
   if not parts:
@@ -134,9 +143,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
 
 
 def _reasons(
-  arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool
+  arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool, note: str
 ) -> np.ndarray:
-  """Why there is no test: object [class]."""
+  """Why there is no test, or what it is about: object [class]."""
   positive, negative = (
     arrays[name].to_numpy()[:, 0] for name in ("n_positive", "n_negative")
   )
@@ -151,5 +160,6 @@ def _reasons(
       (positive == 0, "no example of it"),
       (there & (negative == 0), "all examples are of it"),
       (there & missing, f"not available: {same}"),
+      *([(there, note)] if note else []),
     ],
   )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.columns import (
   ALL,
   CHANGED_RATES,
@@ -58,6 +59,15 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     numbers, doubts = _compare(
       values[here], values[there], len(pairs), evidence.options.level
     )
+    note, independent = dependence(evidence.members, found[population], pairs)
+    if not independent:
+      # What was missing among the intervals is no matter of its own now.
+      doubts = doubts[:1]
+      for name in NUMBERS:
+        if name.endswith(("low", "high")):
+          numbers[name] = np.full(len(key), np.nan)
+    if note:
+      doubts = [*doubts, (np.ones(len(key), bool), note)]
     columns: dict[str, np.ndarray] = {
       **population_columns(population, len(key)),
       **{str(name): key[name].to_numpy() for name in key},

@@ -18,6 +18,8 @@ from prunebias_jax.analysis.criteria.safety import (
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.tables import frame, output_of
 
+OTHER_LEVEL = "not judged: pairs of another level are not independent"
+
 
 def safety_table(
   arrays: xr.Dataset, families: Sequence[Family]
@@ -82,6 +84,8 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
   averaged = np.full(pairs.shape, -1)
   averaged[..., -1] = family.averaged
   plural = "attributes" if output_of(arrays) == "attribute" else "classes"
+  level = np.indices(pairs.shape)[0]
+  clean = np.array(family.independent)[level]
   masks = [
     (total == 0, "no pair at this level"),
     ((pairs == 0) & (total > 0), "no pair has a value"),
@@ -97,10 +101,23 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
     ),
     (pairs == 1, "needs two pairs"),
     (
-      (pairs > 1) & np.isfinite(change) & np.isnan(family.safety.lower),
+      (pairs > 1)
+      & np.isfinite(change)
+      & np.isnan(family.safety.lower)
+      & all(family.independent),
       "the same change in every seed: no bounds",
     ),
     (family.safety.doubtful, DOUBTFUL),
+    *(
+      ((pairs > 0) & (np.array(family.notes, object) == text)[level], text)
+      for text in dict.fromkeys(family.notes)
+      if text
+    ),
+    *(
+      [((pairs > 0) & clean, OTHER_LEVEL)]
+      if not all(family.independent)
+      else []
+    ),
     *(
       (averaged == count, f"mean over {count} of {outputs} {plural}")
       for count in range(outputs)

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Cells, crossed_factors, make_cells
+from prunebias_jax.analysis.cells import (
+  CROSSED_DESIGN,
+  ONE_PARENT,
+  Cells,
+  crossed_factors,
+  make_cells,
+)
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
@@ -23,7 +29,6 @@ from prunebias_jax.analysis.inference import (
 )
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.variance.rows import (
-  CROSSED_DESIGN,
   Numbers,
   adjusted,
   averaged_reasons,
@@ -35,10 +40,6 @@ from prunebias_jax.analysis.variance.rows import (
 UNPAIRED = (
   "unpaired: t_p is Welch's, pitman_morgan_p is Brown and Forsythe's, n_seeds "
   "of the smaller side"
-)
-ONE_PARENT = (
-  "all share one dense member: about compressed members against that one, "
-  "whose own spread over seeds is not seen"
 )
 FEW_PARENTS = "members of one dense parent are averaged: n_seeds counts parents"
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Population
+from prunebias_jax.analysis.cells import Population, dependence
 from prunebias_jax.analysis.columns import ALL
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import (
@@ -166,6 +166,9 @@ def _rows(
     "error_correlation": found.error_correlation,
     **_against_dense(churn, evidence.options.level),
   }
+  note, independent = dependence(evidence.members, members, pairs)
+  if not independent:
+    numbers["low"] = numbers["high"] = np.full(count, np.nan)
   several = (len(members) > 1) & ~undecided
   columns = {
     **population_columns(population, count),
@@ -196,6 +199,7 @@ def _rows(
           ~undecided & (len(pairs) == 1),
           "no interval against dense: one pair",
         ),
+        *([(~undecided, note)] if note and len(pairs) else []),
       ],
     ),
   }

@@ -30,9 +30,19 @@ from prunebias_jax.analysis.columns import (
   PURPOSES,
   RULES,
 )
+from prunebias_jax.analysis.parents import FEW_PARENTS, note_of
 from prunebias_jax.analysis.tables import output_of
 
 Population = tuple[str, float, str]  # pruner, sparsity, quantization
+
+CROSSED_DESIGN = (
+  "members share seeds by purpose and are not independent: no intervals and "
+  "tests, see sources.csv"
+)
+SHARED_PARENTS = (
+  "members of one dense parent are no independent pairs: no intervals and "
+  "tests here"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -260,3 +270,30 @@ def crossed_factors(members: pd.DataFrame) -> tuple[str, ...]:
   """
   known = [name for name in PURPOSES if name in members]
   return tuple(name for name in known if members[name].duplicated().any())
+
+
+def dependence(
+  members: pd.DataFrame,
+  places: np.ndarray,
+  pairs: np.ndarray,
+  *,
+  averaged: bool = False,
+) -> tuple[str, bool]:
+  """What keeps the members of a population from being independent.
+
+  Args:
+    members: all of the run.
+    places: int [member], the population.
+    pairs: int [pair, 2], those of it with their dense partners.
+    averaged: pairs of one dense parent are averaged, see `parents.by_parent`.
+
+  Returns:
+    What is to be said of it, or ""; and whether intervals and tests over the
+    pairs hold: they do where all share one dense member, which is then fixed.
+  """
+  if crossed_factors(members.iloc[places]):
+    return CROSSED_DESIGN, False
+  note = note_of(pairs)
+  if note == FEW_PARENTS and not averaged:
+    return SHARED_PARENTS, False
+  return note, True

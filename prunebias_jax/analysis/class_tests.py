@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import (
@@ -25,7 +26,7 @@ from prunebias_jax.analysis.inference import (
   paired_contrast,
   welch,
 )
-from prunebias_jax.analysis.parents import by_parent, note_of
+from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.tables import frame, output_of, population_columns
 
@@ -111,6 +112,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     if paired:
       sides = (pairs[:, 0], pairs[:, 1])
     shared = pairs if paired else pairs[:0]
+    note, independent = dependence(
+      evidence.members, found[population], shared, averaged=True
+    )
     for place, rule in enumerate(arrays["threshold_rule"].to_numpy()):
       numbers = class_test(
         _of_sides(recall[:, place], sides, shared),
@@ -119,6 +123,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         level=evidence.options.level,
         parity=parity,
       )
+      if not independent:
+        for name in ("low", "high", "p", "p_adjusted"):
+          numbers[name] = np.full(len(numbers[name]), np.nan)
       few = min(map(len, sides)) == 1
       test = PAPER if parity == "paper" else PAIRED if paired else UNPAIRED
       count = arrays.sizes[output]
@@ -127,12 +134,12 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         "threshold_rule": np.full(count, rule, object),
         "attribute": arrays[output].to_numpy().astype(object),
         "n_examples": arrays["n_positive"].to_numpy()[:, everyone],
-        "n_dense": np.full(count, len(sides[1])),
+        "n_dense": np.full(count, len(np.unique(sides[1]))),
         "n_compressed": np.full(count, len(sides[0])),
         **numbers,
         "test": np.full(count, test, object),
         "reason": _reasons(
-          arrays, place, np.isnan(numbers["p"]), few, note_of(shared)
+          arrays, place, np.isnan(numbers["p"]) & independent, few, note
         ),
       }
       parts.append(frame("class_tests", columns, arrays))
@@ -152,7 +159,7 @@ def _of_sides(
 def _reasons(
   arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool, note: str
 ) -> np.ndarray:
-  """Why there is no test: object [class]."""
+  """Why there is no test, or what it is about: object [class]."""
   positive, negative = (
     arrays[name].to_numpy()[:, 0] for name in ("n_positive", "n_negative")
   )

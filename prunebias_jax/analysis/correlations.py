@@ -9,6 +9,7 @@ import pandas as pd
 import scipy.stats
 import xarray as xr
 
+from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import (
   NO_THRESHOLD,
@@ -44,6 +45,8 @@ def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     values = arrays[name].to_numpy()[..., first, second]
     for population, members in evidence.populations().items():
       _, pairs = compared.get(population, (None, np.zeros((0, 2), int)))
+      note, independent = dependence(evidence.members, members, pairs)
+      note = note if len(pairs) else ""
       for place, rule in enumerate(arrays["threshold_rule"].to_numpy()):
         own = values[members, place]
         lacking = np.any(undecided[:, place], axis=0)
@@ -52,6 +55,10 @@ def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         n_pairs, change = mean_of_available(
           difference, level=evidence.options.level
         )
+        reasons = _reasons(
+          seeds, len(own), n_pairs, len(pairs), change, independent, note
+        )
+        missing = np.full(count, np.nan)
         columns = {
           **population_columns(population, count),
           "threshold_rule": np.full(count, rule, object),
@@ -63,12 +70,12 @@ def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
           "correlation": mean,
           "n_pairs": n_pairs,
           "change": change.estimate,
-          "low": change.low,
-          "high": change.high,
+          "low": change.low if independent else missing,
+          "high": change.high if independent else missing,
           "reason": np.where(
             lacking[first] | lacking[second],
             NO_THRESHOLD,
-            _reasons(seeds, len(own), n_pairs, len(pairs), change),
+            reasons,
           ),
         }
         parts.append(frame("correlations", columns, arrays))
@@ -113,9 +120,11 @@ def _reasons(
   n_pairs: np.ndarray,
   pairs: int,
   change: Interval,
+  independent: bool,
+  note: str,
 ) -> np.ndarray:
   """What is missing, and in how many seeds: object [cell]."""
-  same = (n_pairs > 1) & np.isnan(change.low)
+  same = (n_pairs > 1) & np.isnan(change.low) & independent
   return join_reasons(
     len(seeds),
     [
@@ -130,5 +139,6 @@ def _reasons(
       ),
       (n_pairs == 1, "no interval: one pair"),
       (same, "no interval: the same change in every seed"),
+      *([(n_pairs > 0, note)] if note else []),
     ],
   )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.columns import (
   ALL,
   CHANGED_RATES,
@@ -23,7 +24,7 @@ from prunebias_jax.analysis.flags import (
   join_reasons,
 )
 from prunebias_jax.analysis.inference import mean_interval
-from prunebias_jax.analysis.parents import by_parent, note_of
+from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.relative import ratio_of_means
 from prunebias_jax.analysis.tables import (
   frame,
@@ -56,7 +57,6 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   parts = []
   for population, (dense, pairs) in evidence.compared().items():
     here, there = pairs.T if len(pairs) else (found[population], found[dense])
-    note = note_of(pairs)
     compressed = by_parent(values[here], pairs)
     units = len(compressed) if len(pairs) else 0
     numbers, doubts = _compare(
@@ -65,6 +65,15 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
       units,
       evidence.options.level,
     )
+    note, independent = dependence(
+      evidence.members, found[population], pairs, averaged=True
+    )
+    if not independent:
+      # What was missing among the intervals is no matter of its own now.
+      doubts = doubts[:1]
+      for name in NUMBERS:
+        if name.endswith(("low", "high")):
+          numbers[name] = np.full(len(key), np.nan)
     columns: dict[str, np.ndarray] = {
       **population_columns(population, len(key)),
       **{str(name): key[name].to_numpy() for name in key},

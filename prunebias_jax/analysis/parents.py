@@ -7,7 +7,6 @@ ONE_PARENT = (
   "whose own spread over seeds is not seen"
 )
 FEW_PARENTS = "members of one dense parent are averaged: n_seeds counts parents"
-SHARED = (ONE_PARENT, FEW_PARENTS)
 
 
 def note_of(pairs: np.ndarray) -> str:

@@ -1,8 +1,9 @@
 """The ten sentences that a reader wants first, made from the tables.
 
 Each is about the most compressed population against dense, on the test split
-with the last parameters and default thresholds. Where a number is chosen as
-the largest of several, its p-value is Holm's over all of them.
+with the last parameters and default thresholds; intervals are over seeds, that
+test split being fixed. Where a number is chosen as the largest of several, its
+p-value is Holm's and its interval Bonferroni's over all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
 from prunebias_jax.analysis.checks import population_text
 from prunebias_jax.analysis.columns import (
@@ -63,8 +65,8 @@ class Source:
 
   Attributes:
     tables: the rows of the test split, last parameters, default thresholds.
-    population: the most compressed population that pairs with dense: the
-      highest sparsity, and there the first that is not quantized.
+    population: the most compressed population that is compared with dense:
+      the highest sparsity, and there the first that is not quantized.
     level: coverage of the intervals.
   """
 
@@ -217,21 +219,28 @@ def _variance(source: Source) -> Sentence:
   """On whether bias differs more between seeds than it does for dense."""
   question = "Does bias differ more from seed to seed?"
   rows = source.rows("contrasts", metric="bias_amplification", attribute=MEAN)
+  # Of a population whose seeds all agree the ratio is 0: nothing is larger.
+  rows = rows[rows["variance_ratio"] > 0]
   row = _largest(rows, "variance_ratio", "pitman_morgan_p", np.log)
   if row is None:
     return _unavailable(question, "contrasts", source, _why(rows))
   text = (
     f"At {source.name}, the variance over seeds of bias amplification by "
     f"{_group(row)}, the one of {len(rows)} that changes most, is "
-    f"{row['variance_ratio']:.2f} times that of dense "
+    f"{row['variance_ratio']:.2f} times that of dense"
   )
+  test = "Brown-Forsythe" if _unpaired(row) else "Pitman-Morgan"
   if math.isnan(row["ratio_low"]):
-    text += f"(no interval: {row['reason']})."
+    text += (
+      f" ({_seeds(row)}; no interval; {test}, {_p(row['p'])}{_chosen(row)})"
+    )
   else:
     text += (
-      f"({source.coverage} interval {row['ratio_low']:.2f} to "
-      f"{row['ratio_high']:.2f}, {_seeds(row)}; Pitman-Morgan, {_p(row['p'])})."
+      f" ({source.coverage} interval of this one alone "
+      f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}, {_seeds(row)}; "
+      f"{test}, {_p(row['p'])}{_chosen(row)})"
     )
+  text += f"{_conditions(row)}."
   return Sentence(
     question=question,
     text=text,
@@ -287,7 +296,8 @@ def _safety(source: Source) -> Sentence:
     f"not to grow by more than the margin in {safe} of {len(rows)} (output, "
     f"identity) pairs, and to grow by more in {not_safe}; the other "
     f"{len(rows) - safe - not_safe} are undecided (one-sided "
-    f"{source.coverage} bounds, Holm over levels)."
+    f"{source.coverage} bounds, Holm over levels; not adjusted for the number "
+    "of pairs)."
   )
   row = pd.Series(
     {
@@ -351,16 +361,22 @@ def _moved(
   if math.isnan(row["low"]):
     text += f" against dense; no interval ({row['reason']})."
   else:
-    chosen = "p" in row
-    p = _p(row["p"] if chosen else row["t_p"])
-    if chosen and row["n_compared"] > 1:
-      p += f" by Holm over {row['n_compared']}, the interval as if alone"
+    low, high, kind = row["low"], row["high"], "interval over seeds"
+    if "p" in row:
+      low, high = _simultaneous(row, source.level)
+      kind = f"interval over seeds, for all {row['n_compared']} at once,"
+    p = row["p"] if "p" in row else row["t_p"]
+    test = "Welch's t" if _unpaired(row) else "paired t"
     text += (
-      f" against dense ({source.coverage} interval "
-      f"{scale.interval(row['low'], row['high'])}, {_seeds(row)}; "
-      f"{_test(row)}, {p})."
+      f" against dense ({source.coverage} {kind} "
+      f"{scale.interval(low, high)}, {_seeds(row)}; {test}, "
+      f"{_p(p)}{_chosen(row)}){_conditions(row)}."
     )
   columns = [*CONTRAST, *(name for name in ("p", "n_compared") if name in row)]
+  if "p" in row:
+    low, high = _simultaneous(row, source.level)
+    row = pd.concat([row, pd.Series({"low_all": low, "high_all": high})])
+    columns += ["low_all", "high_all"]
   return Sentence(
     question=question,
     text=text,
@@ -429,19 +445,46 @@ def _group(row: pd.Series) -> str:
 
 
 def _seeds(row: pd.Series) -> str:
-  """How many there are of what a row of contrasts.csv goes over."""
-  for note, what in (
-    (UNPAIRED, "seeds on the smaller side, which do not pair"),
-    (ONE_PARENT, "members against one dense one"),
-    (FEW_PARENTS, "dense members, each against the mean of its own"),
-  ):
-    if note in row["reason"]:
-      return f"{row['n_seeds']} {what}"
+  """How many units the inference has, and which."""
+  if _unpaired(row):
+    return f"{row['n_seeds']} or more unrelated seeds a side"
+  if FEW_PARENTS in row["reason"]:
+    return f"{row['n_seeds']} dense parents"
+  if ONE_PARENT in row["reason"]:
+    return f"{row['n_seeds']} compressed seeds against one dense member"
   return f"{row['n_seeds']} pairs of seeds"
 
 
-def _test(row: pd.Series) -> str:
-  return "Welch's t" if UNPAIRED in row["reason"] else "paired t"
+def _unpaired(row: pd.Series) -> bool:
+  """Whether a row of contrasts.csv is of seeds that do not pair."""
+  return UNPAIRED in row["reason"]
+
+
+def _chosen(row: pd.Series) -> str:
+  """How the p of a number that was chosen is adjusted."""
+  if "p" not in row or math.isnan(row["p"]) or row["n_compared"] < 2:
+    return ""
+  return f", Holm over {row['n_compared']}"
+
+
+def _conditions(row: pd.Series) -> str:
+  """Which outputs a mean goes over, where these are not all."""
+  found = [one for one in row["reason"].split("; ") if one.startswith("mean ")]
+  return "".join(f"; {one}" for one in found)
+
+
+def _simultaneous(row: pd.Series, level: float) -> tuple[float, float]:
+  """The t interval of a chosen row, Bonferroni's over all that were compared.
+
+  Of unrelated seeds the degrees of freedom are taken as those of the smaller
+  side, which is wider than Welch's.
+  """
+  middle, freedom = row["difference"], row["n_seeds"] - 1
+  tail = (1 - level) / 2
+  one = scipy.stats.t.isf(tail, freedom)
+  every = scipy.stats.t.isf(tail / row["n_compared"], freedom)
+  half = (row["high"] - row["low"]) / 2 * float(every / one)
+  return middle - half, middle + half
 
 
 def _percent(share: float) -> str:

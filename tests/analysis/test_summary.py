@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 import xarray as xr
 
 from prunebias_jax.analysis import Analysis, analyze, read
@@ -73,6 +74,54 @@ def test_a_number_that_is_the_largest_of_several_has_an_adjusted_p(
   assert numbers["p"] >= numbers["t_p"]
 
 
+def test_its_interval_is_of_all_that_were_compared(found: Analysis) -> None:
+  (one,) = [one for one in found.summary if "group" in one.question]
+  count, freedom = one.numbers["n_compared"], SEEDS - 1
+  wider = scipy.stats.t.ppf([1 - 0.025 / count, 0.975], freedom)
+  half = (one.numbers["high"] - one.numbers["low"]) / 2 * wider[0] / wider[1]
+  assert one.numbers["low_all"] == pytest.approx(
+    one.numbers["difference"] - half
+  )
+  assert one.numbers["high_all"] == pytest.approx(
+    one.numbers["difference"] + half
+  )
+  assert f"Holm over {count}" in one.text
+  assert f"for all {count} at once" in one.text
+  assert f"{100 * one.numbers['low_all']:+.2f} to" in one.text
+
+
+def test_seeds_that_do_not_pair_are_not_called_pairs(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(MEMBERS, examples=100)
+  for name in ("valid", "test"):
+    splits[name].attrs["paired"] = False
+  texts = [one.text for one in analyze(splits).summary]
+  assert not any("paired t" in text for text in texts)
+  assert not any("pairs of seeds" in text for text in texts)
+  assert not any("Pitman" in text for text in texts)
+  assert not any("nan" in text for text in texts)
+  assert "7 or more unrelated seeds a side; Welch's t" in texts[0]
+
+
+def test_a_mean_over_some_outputs_says_so(make_splits: MakeSplits) -> None:
+  splits = make_splits(MEMBERS, examples=100)
+  logits = splits["test"]["logits"].to_numpy().copy()
+  logits[0, :, 1] = -5.0  # one member never predicts "B"
+  splits["test"]["logits"] = (splits["test"]["logits"].dims, logits)
+  text = analyze(splits).summary[2].text
+  assert "interdependence" in text
+  assert "mean over 2 of 3 attributes" in text
+
+
+def test_safety_counts_outputs_not_their_mean(found: Analysis) -> None:
+  rows = _rows(found, "safety", metric="abs_bias_amplification")
+  rows = rows[rows["verdict"] != "not available"]
+  assert "(mean)" in set(rows["attribute"])
+  counted = found.summary[8].numbers["n_compared"]
+  assert counted == (rows["attribute"] != "(mean)").sum()
+
+
 def test_it_is_written_as_strict_json_and_read_back(
   found: Analysis, tmp_path: Path
 ) -> None:
@@ -112,22 +161,6 @@ def test_safe_pairs_are_counted_without_the_means(found: Analysis) -> None:
   numbers = found.summary[8].numbers
   assert numbers["n_compared"] == len(rows)
   assert numbers["safe"] == (rows["safe_up_to"] >= 0.9).sum()
-
-
-def test_seeds_that_do_not_pair_are_called_so(
-  make_splits: MakeSplits,
-) -> None:
-  splits = make_splits(MEMBERS, examples=200)
-  splits = {
-    name: data.assign_attrs(paired=False) for name, data in splits.items()
-  }
-  found = analyze(splits)
-  for one in found.summary:
-    assert "nan" not in one.text.lower()
-    assert "pairs of seeds" not in one.text
-    assert "paired t" not in one.text
-  assert "Welch's t" in found.summary[0].text
-  assert "7 seeds on the smaller side" in found.summary[0].text
 
 
 def test_without_train_labels_the_reason_is_given(

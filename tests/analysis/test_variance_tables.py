@@ -287,3 +287,35 @@ def test_doubtful_intervals_are_marked(make_splits: MakeSplits) -> None:
   splits["test"]["logits"] = (splits["test"]["logits"].dims, logits)
   row = _one(analyze(splits).tables["variance"], **CELL)
   assert "do not look normal" in row["interval"]
+
+
+def test_crossed_intervals_from_few_examples_are_marked(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(_members((0.0, 0.9), 5), examples=110)
+  table = analyze(splits).tables["variance"]
+  table = table[
+    np.isfinite(table["crossed_low"]) & (table["threshold_rule"] == "default")
+  ]
+  labels = splits["test"]["labels"].to_numpy()
+  rarer = np.minimum(labels.sum(axis=0), (1 - labels).sum(axis=0))
+  group = splits["test"]["identities"].to_numpy()[:, 1] == 1
+  inside = labels[group].sum(axis=0)
+  marked = table["interval"].str.contains("so few examples")
+  seen = set()
+  for metric, value, counts in (
+    ("auc", "", rarer),
+    ("balanced_accuracy", "", rarer),
+    ("false_negative_rate", "1", inside),
+    ("accuracy", "", np.full(3, 110)),
+  ):
+    for name, count in zip("ABC", counts, strict=True):
+      rows = (table["metric"] == metric) & (table["attribute"] == name)
+      rows &= table["value"] == value
+      if metric == "false_negative_rate":
+        rows &= table["identity"] == "G"
+      assert rows.any()
+      assert (marked[rows] == (count < 30)).all(), (metric, name, count)
+      seen.add(bool(count < 30))
+  assert seen == {False, True}
+  assert not marked[table["attribute"] == "(mean)"].any()

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.available import DOUBTFUL, over_available
-from prunebias_jax.analysis.cells import Population
+from prunebias_jax.analysis.cells import Population, dependence
 from prunebias_jax.analysis.columns import MEAN, POPULATION
 from prunebias_jax.analysis.countermeasures.trials import (
   BOTH,
@@ -55,7 +55,9 @@ def countermeasures_table(
         trials.of(place, None if partner is None else lent[partner])
       )
     missing = _missing(evidence, population in compared, bool(partners))
-    parts.append(_rows(trials, population, np.stack(values), missing))
+    pairs = np.array([*partners.items()], int).reshape(-1, 2)
+    depends = dependence(evidence.members, places, pairs)
+    parts.append(_rows(trials, population, np.stack(values), missing, depends))
   return pd.concat(parts, ignore_index=True)
 
 
@@ -88,6 +90,7 @@ def _rows(
   population: Population,
   values: np.ndarray,
   missing: Mapping[str, str],
+  depends: tuple[str, bool],
 ) -> pd.DataFrame:
   """The rows of one population.
 
@@ -96,6 +99,7 @@ def _rows(
     population: on whom.
     values: float64 [seed, variant, row, output].
     missing: from `_missing`.
+    depends: from `cells.dependence`.
   """
   values, averaged = _with_mean(values)
   base = values[:, :1]
@@ -106,6 +110,8 @@ def _rows(
     scale=np.nan_to_num(np.maximum(np.abs(values), np.abs(base))).max(axis=0),
   )
   half = change.half_width(level)
+  if not depends[1]:
+    half = np.full(half.shape, np.nan)
   numbers = {
     "n_seeds": summary.count,
     "mean": summary.mean,
@@ -132,7 +138,7 @@ def _rows(
     "identity": texts[row, 1],
     "value": texts[row, 2],
     **{name: numbers[name][kept] for name in _NUMBERS},
-    "reason": _reasons(trials, len(values), numbers, averaged, kept),
+    "reason": _reasons(trials, len(values), numbers, averaged, kept, depends),
   }
   columns["budget"] = columns["budget"].astype(np.float64)
   columns = _and_missing(columns, missing)
@@ -193,6 +199,7 @@ def _reasons(
   numbers: Mapping[str, np.ndarray],
   averaged: np.ndarray,
   kept: np.ndarray,
+  depends: tuple[str, bool],
 ) -> np.ndarray:
   """What is missing in the cells that have a row."""
   outputs = kept.shape[-1] - 1
@@ -207,11 +214,15 @@ def _reasons(
       for found in range(seeds)
     ),
     (
-      np.isfinite(change) & np.isnan(numbers["change_low"]) & (count > 1),
+      np.isfinite(change)
+      & np.isnan(numbers["change_low"])
+      & (count > 1)
+      & depends[1],
       "the same change in every seed: no interval",
     ),
     (np.isfinite(change) & (count == 1), "one seed: no interval"),
     (np.isfinite(change) & numbers["doubtful"], DOUBTFUL),
+    *([(np.isfinite(change), depends[0])] if depends[0] else []),
     *(
       (used == found, f"mean over {found} of {outputs} {plural}")
       for found in range(outputs)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Population
-from prunebias_jax.analysis.criteria.safety import Safety, judge
+from prunebias_jax.analysis.cells import Population, dependence
+from prunebias_jax.analysis.criteria.safety import Safety, judge, withheld
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.rates import divide
@@ -28,6 +28,8 @@ class Family:
     safety: [level, threshold_rule, measure, output]; the last output is the
       mean over the others.
     averaged: int [threshold_rule, measure], the outputs in that mean.
+    notes: of each level, what keeps its pairs from being independent, or "".
+    independent: its pairs are such that they can be judged.
   """
 
   levels: tuple[Population, ...]
@@ -35,6 +37,8 @@ class Family:
   measures: tuple[Measure, ...]
   safety: Safety
   averaged: np.ndarray
+  notes: tuple[str, ...]
+  independent: tuple[bool, ...]
 
 
 def judged_families(evidence: Evidence, arrays: xr.Dataset) -> list[Family]:
@@ -59,18 +63,29 @@ def judged_families(evidence: Evidence, arrays: xr.Dataset) -> list[Family]:
     partners = np.concatenate([one[:, 1] for one in pairs])
     common = np.isfinite(sizes[partners]).all(axis=0)
     full = _with_mean(sizes, common)
+    places = evidence.populations()
+    notes, independent = zip(
+      *(
+        dependence(evidence.members, places[one], found, averaged=True)
+        for one, found in zip(levels, pairs, strict=True)
+      ),
+      strict=True,
+    )
+    safety = judge(
+      [by_parent(full[one[:, 1]], one) for one in pairs],
+      [by_parent(full[one[:, 0]], one) for one in pairs],
+      margin=evidence.options.safe_margin,
+      level=evidence.options.level,
+    )
     result.append(
       Family(
         levels=levels,
         pairs=pairs,
         measures=measures,
-        safety=judge(
-          [by_parent(full[one[:, 1]], one) for one in pairs],
-          [by_parent(full[one[:, 0]], one) for one in pairs],
-          margin=evidence.options.safe_margin,
-          level=evidence.options.level,
-        ),
+        safety=safety if all(independent) else withheld(safety),
         averaged=common.sum(axis=-1),
+        notes=notes,
+        independent=independent,
       )
     )
   return result

@@ -115,6 +115,24 @@ def judge(
   )
 
 
+def withheld(safety: Safety) -> Safety:
+  """The same without bounds and verdicts: a level's pairs are not independent.
+
+  The tests of one level are adjusted for those of all others, so that none of
+  them is left.
+  """
+  missing = np.full(safety.pairs.shape, np.nan)
+  decided = np.isin(safety.verdict, (SAFE, NOT_SAFE))
+  return dataclasses.replace(
+    safety,
+    lower=missing,
+    upper=missing,
+    p_safe=missing,
+    p_not_safe=missing,
+    verdict=np.where(decided, UNDECIDED, safety.verdict),
+  )
+
+
 def _size(first: np.ndarray, second: np.ndarray) -> np.ndarray:
   """How large the numbers are that a difference was made of."""
   both = np.concatenate([first, second])

@@ -16,8 +16,10 @@ from prunebias_jax.analysis.criteria.safety import (
   UNDECIDED,
 )
 from prunebias_jax.analysis.flags import join_reasons
-from prunebias_jax.analysis.parents import SHARED, by_parent, note_of
+from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.tables import frame, output_of
+
+OTHER_LEVEL = "not judged: pairs of another level are not independent"
 
 
 def safety_table(
@@ -79,12 +81,12 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
   pairs, change = family.safety.pairs, family.safety.change
   totals = np.array([len(by_parent(one, one)) for one in family.pairs])
   total = np.broadcast_to(totals.reshape(-1, 1, 1, 1), pairs.shape)
-  notes = np.array([note_of(one) for one in family.pairs], object)
-  note = np.broadcast_to(notes.reshape(-1, 1, 1, 1), pairs.shape)
   outputs = pairs.shape[-1] - 1
   averaged = np.full(pairs.shape, -1)
   averaged[..., -1] = family.averaged
   plural = "attributes" if output_of(arrays) == "attribute" else "classes"
+  level = np.indices(pairs.shape)[0]
+  clean = np.array(family.independent)[level]
   masks = [
     (total == 0, "no pair at this level"),
     ((pairs == 0) & (total > 0), "no pair has a value"),
@@ -100,11 +102,23 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
     ),
     (pairs == 1, "needs two pairs"),
     (
-      (pairs > 1) & np.isfinite(change) & np.isnan(family.safety.lower),
+      (pairs > 1)
+      & np.isfinite(change)
+      & np.isnan(family.safety.lower)
+      & all(family.independent),
       "the same change in every seed: no bounds",
     ),
-    *(((note == text) & (pairs > 0), text) for text in SHARED),
     (family.safety.doubtful, DOUBTFUL),
+    *(
+      ((pairs > 0) & (np.array(family.notes, object) == text)[level], text)
+      for text in dict.fromkeys(family.notes)
+      if text
+    ),
+    *(
+      [((pairs > 0) & clean, OTHER_LEVEL)]
+      if not all(family.independent)
+      else []
+    ),
     *(
       (averaged == count, f"mean over {count} of {outputs} {plural}")
       for count in range(outputs)

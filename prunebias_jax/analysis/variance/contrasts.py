@@ -10,7 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Cells, crossed_factors, make_cells
+from prunebias_jax.analysis.cells import (
+  CROSSED_DESIGN,
+  Cells,
+  crossed_factors,
+  make_cells,
+)
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
@@ -24,7 +29,6 @@ from prunebias_jax.analysis.inference import (
 from prunebias_jax.analysis.parents import by_parent, note_of
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.variance.rows import (
-  CROSSED_DESIGN,
   Numbers,
   adjusted,
   averaged_reasons,
@@ -37,7 +41,6 @@ UNPAIRED = (
   "unpaired: t_p is Welch's, pitman_morgan_p is Brown and Forsythe's, n_seeds "
   "of the smaller side"
 )
-
 _NUMBERS = (
   "difference",
   "low",

@@ -10,13 +10,12 @@ import pandas as pd
 import scipy.stats
 import xarray as xr
 
-from prunebias_jax.analysis.cells import crossed_factors
+from prunebias_jax.analysis.cells import CROSSED_DESIGN, crossed_factors
 from prunebias_jax.analysis.columns import ALL, CELL, MEAN, POPULATION, TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import detectable, seeds_needed
 from prunebias_jax.analysis.tables import frame
-from prunebias_jax.analysis.variance.rows import CROSSED_DESIGN
 
 DELTAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 POWER = 0.8

@@ -13,11 +13,6 @@ from prunebias_jax.analysis.tables import frame
 
 Numbers = dict[str, np.ndarray]
 
-CROSSED_DESIGN = (
-  "members share seeds by purpose and are not independent: no intervals and "
-  "tests, see sources.csv"
-)
-
 
 def by_availability(
   finite: np.ndarray,

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.cells import (
+  CROSSED_DESIGN,
   Cells,
   Population,
   crossed_factors,
@@ -19,7 +20,6 @@ from prunebias_jax.analysis.inference import fewest_pairs, spread_trend
 from prunebias_jax.analysis.tables import frame
 from prunebias_jax.analysis.variance.power import summarised
 from prunebias_jax.analysis.variance.rows import (
-  CROSSED_DESIGN,
   Numbers,
   adjusted,
   averaged_reasons,

@@ -289,6 +289,23 @@ def test_doubtful_intervals_are_marked(make_splits: MakeSplits) -> None:
   assert "do not look normal" in row["interval"]
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_doubtful_contrasts_are_marked(
+  make_splits: MakeSplits, paired: bool
+) -> None:
+  splits = make_splits(_members((0.0, 0.9), 12), examples=200)
+  values = splits["test"]["logits"].to_numpy().copy()
+  values[-1] = -9.0  # one pruned seed of twelve collapses
+  splits["test"]["logits"] = (splits["test"]["logits"].dims, values)
+  for name in ("valid", "test"):
+    splits[name].attrs["paired"] = paired
+  row = _one(analyze(splits).tables["contrasts"], **CELL)
+  assert "do not look normal" in row["reason"]
+  usual = analyze(make_splits(_members((0.0, 0.9), 12), examples=200))
+  reason = _one(usual.tables["contrasts"], **CELL)["reason"]
+  assert "do not look normal" not in reason
+
+
 def test_crossed_intervals_from_few_examples_are_marked(
   make_splits: MakeSplits,
 ) -> None:

@@ -20,10 +20,12 @@ from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
+  MARK,
   brown_forsythe,
   fewest_pairs,
   paired_contrast,
   pitman_morgan,
+  unlike_normal,
   welch,
 )
 from prunebias_jax.analysis.parents import by_parent, note_of
@@ -55,7 +57,7 @@ _NUMBERS = (
   "ratio_high",
   "pitman_morgan_p",
 )
-_HIDDEN = "nonzero"  # not a column: for the reasons
+_HIDDEN = ("nonzero", "unlike")  # no columns: for the reasons
 # What a design without independent members leaves.
 _DESCRIPTIVE = ("difference", "sd_difference", "variance_ratio")
 
@@ -99,15 +101,16 @@ def _paired(
     return _contrast(compressed, dense, level, own_dense=not note)
 
   seeds, numbers = by_availability(
-    np.isfinite(both).all(axis=0), (*_NUMBERS, _HIDDEN), summarise
+    np.isfinite(both).all(axis=0), (*_NUMBERS, *_HIDDEN), summarise
   )
-  nonzero = numbers.pop(_HIDDEN)
+  nonzero, unlike = (numbers.pop(name) for name in _HIDDEN)
   reason = join_reasons(
     len(cells.key),
     [
       *missing_reasons(seeds, units, "pairs", averaged),
       (np.full(len(cells.key), bool(note)), note),
       *_unavailable(seeds, nonzero, numbers, own_dense=not note),
+      (unlike > 0, MARK),
       *averaged_reasons(averaged, cells),
     ],
   )
@@ -130,6 +133,7 @@ def _contrast(
     "wilcoxon_p": result.wilcoxon_p,
     "correlation": result.correlation,
     "nonzero": result.nonzero,
+    "unlike": unlike_normal(compressed - dense).astype(np.float64),
   }
   names = ("variance_ratio", "ratio_low", "ratio_high", "pitman_morgan_p")
   if not own_dense:
@@ -155,7 +159,7 @@ def _unpaired(
   def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
     rows = [seeds[seeds < count], seeds[seeds >= count]]
     missing = np.full(len(chosen), np.nan)
-    numbers = dict.fromkeys(_NUMBERS, missing)
+    numbers = dict.fromkeys((*_NUMBERS, "unlike"), missing)
     if not (len(rows[0]) and len(rows[1])):
       return numbers
     one, other = (values[np.ix_(side, chosen)] for side in rows)
@@ -166,6 +170,7 @@ def _unpaired(
       "high": result.difference.high,
       "t_p": result.p,
       "pitman_morgan_p": brown_forsythe(one, other),
+      "unlike": (unlike_normal(one) | unlike_normal(other)).astype(np.float64),
     }
     if min(map(len, rows)) > 1:
       variances = [side.var(axis=0, ddof=1) for side in (one, other)]
@@ -173,7 +178,8 @@ def _unpaired(
       numbers["variance_ratio"] = divide(variances[0], variances[1])
     return numbers
 
-  _, numbers = by_availability(finite, _NUMBERS, summarise)
+  _, numbers = by_availability(finite, (*_NUMBERS, "unlike"), summarise)
+  unlike = numbers.pop("unlike")
   seeds = np.minimum(first, second)
   several = seeds > 0
   reason = join_reasons(
@@ -190,6 +196,7 @@ def _unpaired(
         several & np.isnan(numbers["pitman_morgan_p"]),
         "spread not tested: needs 10 seeds on either side",
       ),
+      (unlike > 0, MARK),
       *averaged_reasons(averaged, cells),
     ],
   )

@@ -295,7 +295,7 @@ def test_doubtful_contrasts_are_marked(
 ) -> None:
   splits = make_splits(_members((0.0, 0.9), 12), examples=200)
   values = splits["test"]["logits"].to_numpy().copy()
-  values[-1] = -9.0  # one pruned seed of twelve collapses
+  values[-1] = -values[-1]  # one pruned seed of twelve collapses
   splits["test"]["logits"] = (splits["test"]["logits"].dims, values)
   for name in ("valid", "test"):
     splits[name].attrs["paired"] = paired

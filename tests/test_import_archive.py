@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 
 from foreign import SIZES, archive, saved
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from prunebias_jax import cli, store
 from prunebias_jax.errors import InputError
 from prunebias_jax.importing import import_archive
+from prunebias_jax.importing.archive import KEYS
 
 
 @pytest.fixture
@@ -193,6 +195,8 @@ def test_pairing_may_be_chosen_where_the_file_does_not_say(made, tmp_path):
   file = saved(tmp_path / "b.npz", {**archive(), "paired": np.array(True)})
   with pytest.raises(InputError, match="paired: pairing cannot be chosen"):
     import_archive(file, tmp_path / "other", pairing="none")
+  with pytest.raises(InputError, match="unknown pairing 'both'"):
+    import_archive(file, tmp_path / "other", pairing="both")
 
 
 def test_sparsities_are_meant_as_they_are_written(made):
@@ -233,7 +237,7 @@ def test_validation_and_train_may_be_absent(made):
   assert [one.split for one in run.evaluations()] == ["test"]
   with pytest.raises(InputError, match="no train labels"):
     run.split("train")
-  with pytest.raises(InputError, match="no valid logits; there are: test$"):
+  with pytest.raises(InputError, match=r"no valid logits; there are: test$"):
     run.split("valid")
 
 
@@ -507,6 +511,13 @@ def test_a_run_in_the_way_is_left_alone(made, tmp_path):
   run.verify()
 
 
+def test_a_file_in_the_way(tmp_path):
+  file = saved(tmp_path / "theirs.npz", archive())
+  with pytest.raises(InputError, match="is a file; accepted: a directory"):
+    import_archive(file, file)
+  assert import_archive(file, tmp_path / "deep/er/run").members().size
+
+
 def test_a_failure_in_the_middle_leaves_nothing(made, tmp_path, monkeypatch):
   def full(*_, **__):
     raise OSError(28, "No space left on device")
@@ -536,3 +547,19 @@ def test_the_command(tmp_path, capsys):
   assert "--labels FILE is needed" in capsys.readouterr().err
   assert cli.main([*again, "--values", "logits"]) == cli.BAD_INPUT
   assert "--values is for folders" in capsys.readouterr().err
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+  text = (Path(__file__).parents[1] / "docs/importing.md").read_text()
+  example = text.split("```python\n")[2].split("```")[0]
+  monkeypatch.chdir(tmp_path)
+  exec(example, {})
+  run = import_archive("theirs.npz", "run")
+  assert len(run.members()) == 12
+  assert run.split("test")["identity"].values.tolist() == ["Male"]
+
+
+def test_every_key_is_documented():
+  text = (Path(__file__).parents[1] / "docs/importing.md").read_text()
+  for key in KEYS:
+    assert f"`{key}`" in text, key

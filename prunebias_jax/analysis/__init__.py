@@ -8,8 +8,8 @@ from prunebias_jax.analysis.bias import GroupPairs, bias_amplification
 from prunebias_jax.analysis.calibration import (
   Thresholds,
   calibrated_thresholds,
-  ece,
 )
+from prunebias_jax.analysis.calibration_error import ece, ece_bin, ece_sweep
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.correlation import (
   Interdependence,
@@ -59,6 +59,8 @@ __all__ = [
   "calibrated_thresholds",
   "confusion",
   "ece",
+  "ece_bin",
+  "ece_sweep",
   "group_rates",
   "high_uncertainty",
   "interdependence",

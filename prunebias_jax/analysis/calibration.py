@@ -1,7 +1,7 @@
-"""Calibration error, and thresholds calibrated on the validation split.
+"""Thresholds calibrated on the validation split.
 
-Reference: Iofinova et al. 2023 (both, by its public code). Where its rule is
-odd, this project's own is the default and the paper's is `parity="paper"`.
+Reference: Iofinova et al. 2023 (by its public code). Where its rule is odd,
+this project's own is the default and the paper's is `parity="paper"`.
 """
 
 import dataclasses
@@ -9,50 +9,6 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.analysis.parity import Parity
-from prunebias_jax.analysis.rates import divide
-
-BINS = 10
-
-
-def ece(
-  probabilities: np.ndarray,
-  labels: np.ndarray,
-  *,
-  present: np.ndarray | None = None,
-  bins: int = BINS,
-  parity: Parity = "default",
-) -> np.ndarray:
-  """Expected calibration error, L1, equal-width bins on the probability.
-
-  sum_b (n_b / n) |share of positives in b - mean probability in b|.
-
-  Args:
-    probabilities: float64 [example, attribute] in [0, 1].
-    labels: bool [example, attribute].
-    present: bool [example, attribute], the label is there; None where all are.
-    bins: the number of bins.
-    parity: "default" puts p = 1 into the last bin; "paper" bins by
-      floor(bins p), so that p = 1 makes a bin of its own.
-
-  Returns:
-    float64 [attribute] in [0, 1]; NaN without examples.
-  """
-  count, outputs = probabilities.shape
-  if not count:
-    return np.full(outputs, np.nan)
-  place = np.floor(probabilities * bins).astype(np.int64)
-  if parity == "default":
-    place = np.minimum(place, bins - 1)
-  cell = place + np.arange(outputs) * (bins + 1)
-  # n_b cancels: what is left of a bin is |sum of (y - p)|.
-  gaps = labels - probabilities
-  total = np.full(outputs, count)
-  if present is not None:
-    gaps, total = np.where(present, gaps, 0.0), present.sum(axis=0)
-  gap = np.bincount(
-    cell.ravel(), weights=gaps.ravel(), minlength=outputs * (bins + 1)
-  )
-  return divide(np.abs(gap).reshape(outputs, bins + 1).sum(axis=1), total)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,13 @@ from prunebias_jax.analysis.columns import (
   CLASS_METRICS,
   DERIVED_METRICS,
   DERIVED_OVERALL_METRICS,
+  DIRECTIONAL_METRICS,
   EVERYONE,
+  FAIRNESS_METRICS,
   GROUP_METRICS,
   MEAN,
   MEMBER,
+  OVERALL_FAIRNESS_METRICS,
   OVERALL_METRICS,
   PARENT,
   POPULATION,
@@ -133,6 +136,11 @@ def make_cells(arrays: xr.Dataset) -> Cells:
         if identity != EVERYONE or metric not in singles:
           add(rule, metric, identity, value, of)
           values[-1] = values[-1][:, :, place]
+    for place, identity in enumerate(arrays["identity"].to_numpy().tolist()):
+      # The families begin with the identities, and go on with crossings.
+      for metric in FAIRNESS_METRICS:
+        add(rule, metric, identity, EVERYONE, metric)
+        values[-1] = values[-1][:, :, place]
   whole, whole_key = _whole(arrays)
   return Cells(
     values=np.stack(values, axis=1),
@@ -153,25 +161,37 @@ def _groups(arrays: xr.Dataset, along: str) -> list[tuple[str, str]]:
 
 
 def _whole(arrays: xr.Dataset) -> tuple[np.ndarray, pd.DataFrame]:
-  """A classifier's numbers as a whole, of everyone and of every group.
+  """A classifier's numbers as a whole: of everyone, of groups, of identities.
 
   Returns:
-    float64 [member, cell] and the cells' key; no cell for attributes.
+    float64 [member, cell] and the cells' key.
   """
   columns: list[np.ndarray] = []
-  rows: list[tuple[str, str, str]] = []
+  rows: list[tuple[str, str, str, str]] = []
+  default = RULES[0]
   for metric in (*OVERALL_METRICS, *DERIVED_OVERALL_METRICS):
     if f"overall_{metric}" in arrays:
       columns.append(arrays[f"overall_{metric}"].to_numpy()[:, 0])
-      rows.append((metric, EVERYONE, EVERYONE))
+      rows.append((default, metric, EVERYONE, EVERYONE))
   if "overall_group_accuracy" in arrays:
     accuracy = arrays["overall_group_accuracy"].to_numpy()[:, 0]
     for place, (identity, value) in enumerate(_groups(arrays, "group")):
       if identity != EVERYONE:
         columns.append(accuracy[:, place])
-        rows.append(("accuracy", identity, value))
-  key = pd.DataFrame(rows, columns=["metric", "identity", "value"])
-  key = key.assign(threshold_rule=RULES[0], attribute=ALL)
+        rows.append((default, "accuracy", identity, value))
+  for rule, rule_name in enumerate(arrays["threshold_rule"].to_numpy()):
+    for metric in DIRECTIONAL_METRICS:
+      for place, identity in enumerate(arrays["identity"].to_numpy()):
+        columns.append(arrays[metric].to_numpy()[:, rule, place])
+        rows.append((str(rule_name), metric, str(identity), EVERYONE))
+  for metric in OVERALL_FAIRNESS_METRICS:
+    if f"overall_{metric}" in arrays:
+      for place, identity in enumerate(arrays["identity"].to_numpy()):
+        columns.append(arrays[f"overall_{metric}"].to_numpy()[:, 0, place])
+        rows.append((default, metric, str(identity), EVERYONE))
+  key = pd.DataFrame(
+    rows, columns=["threshold_rule", "metric", "identity", "value"]
+  ).assign(attribute=ALL)
   members = arrays.sizes["member"]
   return np.array(columns).T.reshape(members, len(columns)), key
 

@@ -20,6 +20,7 @@ ATTRIBUTE_METRICS = (
   "interdependence",
   "tcb",
   "ece",
+  "ece_sweep",
   "threshold",
 )
 CLASS_METRICS = (
@@ -32,19 +33,45 @@ CLASS_METRICS = (
   "uncertainty",
   "entropy",
   "ece",
+  "ece_sweep",
 )
 # Of a classifier as a whole.
-OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece")
+OVERALL_METRICS = ("accuracy", "uncertainty", "entropy", "ece", "ece_sweep")
 GROUP_METRICS = (
   "accuracy",
   "false_positive_rate",
   "false_negative_rate",
   "selection_rate",
 )
+# Of one member and identity attribute.
+DIRECTIONAL_METRICS = ("attribute_to_task", "task_to_attribute", "mals")
+# Of one member, attribute, and identity or crossing.
+FAIRNESS_METRICS = (
+  "demographic_parity_difference",
+  "demographic_parity_ratio",
+  "equalized_odds_difference",
+  "equalized_odds_ratio",
+  "equal_opportunity_difference",
+  "worst_group_accuracy",
+  "accuracy_gap",
+)
+OVERALL_FAIRNESS_METRICS = ("worst_group_accuracy", "accuracy_gap")
+FAIRNESS_COUNTS = ("n_groups", "fewest_positive", "fewest_negative")
+# Of a group, against dense.
+CHANGED_RATES = (
+  "error",
+  "false_positive_rate",
+  "false_negative_rate",
+  "true_positive_rate",
+  "selection_rate",
+)
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
 DERIVED_OVERALL_METRICS = ("balanced_accuracy",)
+
+# How two populations are compared, example by example.
+EXCHANGED = ("n_dense", "n_compressed", "null", "n_permutations")
 
 TABLES: dict[str, tuple[str, ...]] = {
   "attributes": (
@@ -65,6 +92,13 @@ TABLES: dict[str, tuple[str, ...]] = {
     "flags",
     "reason",
   ),
+  "directional": (
+    *KEY,
+    "threshold_rule",
+    "identity",
+    *DIRECTIONAL_METRICS,
+    "reason",
+  ),
   "groups": (
     *KEY,
     "threshold_rule",
@@ -74,6 +108,35 @@ TABLES: dict[str, tuple[str, ...]] = {
     "n_positive",
     "n_negative",
     *GROUP_METRICS,
+    "reason",
+  ),
+  "fairness": (
+    *KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    *FAIRNESS_COUNTS,
+    *FAIRNESS_METRICS,
+    "reason",
+  ),
+  "group_changes": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "identity",
+    "value",
+    "rate",
+    "n_positive",
+    "n_negative",
+    "n_seeds",
+    "dense",
+    "compressed",
+    "change",
+    "low",
+    "high",
+    "relative",
+    "relative_low",
+    "relative_high",
     "reason",
   ),
   "variance": (
@@ -103,6 +166,144 @@ TABLES: dict[str, tuple[str, ...]] = {
     "correlation",
     "reason",
   ),
+  "exemplars": (
+    *POPULATION_KEY,
+    "example_id",
+    "attribute",
+    "dense_share",
+    "compressed_share",
+    "modal_dense",
+    "modal_compressed",
+    "is_cie",
+    "taxicab",
+    "excess",
+    "onset",
+    "rank",
+    "control",
+    "reason",
+  ),
+  "exemplar_tests": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "n",
+    *EXCHANGED,
+    "cie_share",
+    "null_mean",
+    "excess",
+    "p",
+    "p_adjusted",
+    "n10",
+    "n01",
+    "accuracy_change",
+    "p_accuracy",
+    "p_conditional",
+    "tie_rate",
+    "tied_mass",
+    "reason",
+  ),
+  "exemplar_accuracy": (
+    *POPULATION_KEY,
+    "attribute",
+    "set",
+    *EXCHANGED,
+    "n",
+    "dense_accuracy",
+    "dense_sd",
+    "compressed_accuracy",
+    "compressed_sd",
+    "reason",
+  ),
+  "over_indexing": (
+    *POPULATION_KEY,
+    "attribute",
+    "given",
+    "identity",
+    "value",
+    *EXCHANGED,
+    "n_exemplars",
+    "n_group",
+    "share_exemplars",
+    "share_all",
+    "ratio",
+    "low_conditional",
+    "high_conditional",
+    "null_mean",
+    "p",
+    "p_adjusted",
+    "p_conditional",
+    "reason",
+  ),
+  "queue": (
+    *POPULATION_KEY,
+    "attribute",
+    "target",
+    "ranking",
+    "budget",
+    *EXCHANGED,
+    "n",
+    "recall",
+    "precision",
+    "lift",
+    "tied_mass",
+    "reason",
+  ),
+  "sample_criteria": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "target",
+    "criterion",
+    "n",
+    "base_rate",
+    "auroc",
+    "recall_1",
+    "recall_5",
+    "recall_10",
+    "recall_20",
+    "lift_1",
+    "lift_5",
+    "lift_10",
+    "lift_20",
+    "susceptible",
+    "susceptible_recall",
+    "susceptible_lift",
+    "reason",
+  ),
+  "criteria": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "target",
+    "identity",
+    "value",
+    "criterion",
+    "n_attributes",
+    "spearman",
+    "low",
+    "high",
+    "n_decided",
+    "n_not_safe",
+    "decision_accuracy",
+    "majority_accuracy",
+    "sentence",
+    "reason",
+  ),
+  "safety": (
+    *POPULATION_KEY,
+    *CELL,
+    "n_seeds",
+    "change",
+    "lower",
+    "upper",
+    "p_safe",
+    "p_not_safe",
+    "verdict",
+    "safe_up_to",
+    "sentence",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -113,17 +314,30 @@ TEXT = (
   "split",
   "threshold_rule",
   "metric",
+  "rate",
   "attribute",
   "class",
   "identity",
   "value",
   "flags",
   "interval",
+  "example_id",
+  "set",
+  "given",
+  "target",
+  "ranking",
+  "null",
+  "criterion",
+  "verdict",
+  "sentence",
   "reason",
 )
 
 # Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
+# The same of exemplars.
+EXEMPLAR_COUNTS = ("n", "n10", "n01")
+NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
 MEAN = "(mean)"

@@ -18,9 +18,11 @@ from prunebias_jax.analysis.cells import (
   paired,
   populations,
 )
-from prunebias_jax.analysis.checks import members_in, places_of
+from prunebias_jax.analysis.checks import members_in, name_of, places_of
+from prunebias_jax.analysis.columns import MAIN
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.options import Options
+from prunebias_jax.errors import InputError
 
 Where = tuple[str, str]  # checkpoint, split
 
@@ -39,6 +41,8 @@ class Evidence:
     valid: the same members on the validation split, in the same order; None
       where they have no logits there.
     options: what the user chose.
+    left_out: the members that are not here, for they have diverged or their
+      logits are not finite, as a reader names them.
   """
 
   where: Where
@@ -47,6 +51,7 @@ class Evidence:
   data: xr.Dataset
   valid: Self | None
   options: Options
+  left_out: tuple[str, ...] = ()
 
   def logits(self, place: int) -> np.ndarray:
     """One member's logits, [example, output], in the precision stored."""
@@ -121,16 +126,32 @@ def gather_evidence(
 
   Raises:
     InputError: no member, a member that is there twice, or one without
-      validation logits where there are any.
+      validation logits where there are any; logits that are not finite, unless
+      the user skips such members, or no others.
   """
   members = members_in(data)
+  if valid is not None:
+    valid = valid.isel(member=places_of(members, valid))
+  bad = _not_finite([one for one in (data, valid) if one is not None])
+  names = tuple(name_of(members.iloc[place]) for place in np.flatnonzero(bad))
+  if bad.all() or (bad.any() and not options.skip_bad):
+    ending = "" if where == MAIN else f" ({where[1]}, {where[0]} parameters)"
+    raise InputError(
+      f"logits that are not finite cannot be analysed: {'; '.join(names)}"
+      + ending
+    )
+  if bad.any():
+    kept = np.flatnonzero(~bad)
+    members = members.iloc[kept].reset_index(drop=True)
+    data = data.isel(member=kept)
+    valid = None if valid is None else valid.isel(member=kept)
   beside = None
   if valid is not None and valid_facts is not None:
     beside = Evidence(
       where=(where[0], "valid"),
       facts=valid_facts,
       members=members,
-      data=valid.isel(member=places_of(members, valid)),
+      data=valid,
       valid=None,
       options=options,
     )
@@ -141,4 +162,18 @@ def gather_evidence(
     data=data,
     valid=beside,
     options=options,
+    left_out=(*data.attrs.get("left_out", ()), *names),
+  )
+
+
+def _not_finite(splits: Sequence[xr.Dataset]) -> np.ndarray:
+  """Which members have a logit that is not finite: bool [member]."""
+  return np.array(
+    [
+      not all(
+        np.isfinite(data["logits"].isel(member=place).to_numpy()).all()
+        for data in splits
+      )
+      for place in range(splits[0].sizes["member"])
+    ]
   )

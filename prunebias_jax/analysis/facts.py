@@ -10,6 +10,7 @@ import xarray as xr
 from prunebias_jax.analysis.bias import GroupPairs
 from prunebias_jax.analysis.checks import check_names, check_split
 from prunebias_jax.analysis.columns import EVERYONE
+from prunebias_jax.analysis.directional import Directions, make_directions
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.errors import InputError
 
@@ -45,6 +46,7 @@ class Facts:
     n_missing: the same of those that are missing.
     groups: the groups of the test examples.
     pairs: the groups of bias amplification with their train rates.
+    directions: the identities' values with theirs.
     prevalence: float64 [output], train, of the labels that are there; NaN
       without any.
     has_train: there are train labels.
@@ -59,6 +61,7 @@ class Facts:
   n_missing: Mapping[str, np.ndarray]
   groups: Groups
   pairs: GroupPairs
+  directions: Directions
   prevalence: np.ndarray
   has_train: bool
 
@@ -137,6 +140,22 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
       identity_names,
       names,
       values,
+    ),
+    directions=make_directions(
+      values,
+      # The values follow everyone, in the same order.
+      1 + np.arange(sum(map(len, values))),
+      np.array(
+        [
+          names.index(name) if output == "attribute" and name in names else -1
+          for name in identity_names
+        ],
+        int,
+      ),
+      len(names),
+      None
+      if train_labels is None or train_identities is None
+      else (train_identities, train_labels, train_present),
     ),
     prevalence=prevalence,
     has_train=train is not None,

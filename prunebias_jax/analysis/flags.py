@@ -44,6 +44,16 @@ class BiasFlag(enum.IntFlag):
   NO_THRESHOLD = 4096
 
 
+class DirectionFlag(enum.IntFlag):
+  """What is to be said about a directional bias amplification."""
+
+  NO_TRAIN = 1
+  NO_TASK = 2
+  NOT_PREDICTED = 4
+  NO_THRESHOLD = 8
+  LEFT_OUT = 16
+
+
 NO_THRESHOLD = "not available: no validation label to calibrate a threshold on"
 
 ATTRIBUTE_REASONS: Mapping[int, str] = {
@@ -107,6 +117,21 @@ PAPER_BIAS_REASONS: Mapping[int, str] = {
   BiasFlag.LOW_N: "excluded: fewer than 10 positives in a group",
   BiasFlag.SMALL_GAP: "excluded: the train rates differ by less than 0.1",
   BiasFlag.NOT_BINARY: "excluded: the identity has more than two values",
+}
+DIRECTION_REASONS: Mapping[int, str] = {
+  DirectionFlag.NO_TRAIN: "no train labels",
+  DirectionFlag.NO_TASK: "there is no other attribute",
+  DirectionFlag.NOT_PREDICTED: (
+    "task_to_attribute not available: the identity is not predicted; mals "
+    "with the identity as labelled"
+  ),
+  DirectionFlag.NO_THRESHOLD: (
+    "task_to_attribute not available: no validation label to calibrate the "
+    "identity's threshold on; mals with the identity as labelled"
+  ),
+  DirectionFlag.LEFT_OUT: (
+    "mean without the rates that have no example to be of"
+  ),
 }
 # The words of the column `flags`.
 BIAS_WORDS: Mapping[int, str] = {

@@ -14,9 +14,11 @@ from prunebias_jax.analysis.bias import bias_amplification
 from prunebias_jax.analysis.calibration import (
   Thresholds,
   calibrated_thresholds,
-  ece,
 )
+from prunebias_jax.analysis.calibration_error import ece, ece_sweep
+from prunebias_jax.analysis.columns import DIRECTIONAL_METRICS
 from prunebias_jax.analysis.correlation import interdependence
+from prunebias_jax.analysis.directional import directional
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, bits
 from prunebias_jax.analysis.parity import Parity
@@ -140,6 +142,9 @@ def _scores(scores: np.ndarray, facts: Facts, parity: Parity) -> Arrays:
     "ece": ece(
       probabilities, facts.labels, present=facts.present, parity=parity
     ),
+    "ece_sweep": ece_sweep(
+      probabilities, facts.labels, present=facts.present, parity=parity
+    ),
   }
 
 
@@ -155,7 +160,7 @@ def _overall(
   right = np.any(hits, axis=1)
   recalls = divide(hits.sum(axis=0), facts.labels.sum(axis=0))
   membership = facts.groups.membership
-  top = scipy.special.expit(odds.max(axis=1))
+  top = scipy.special.expit(odds.max(axis=1, keepdims=True))
   return {
     "overall_balanced_accuracy": np.float64(np.nanmean(recalls)),
     "overall_group_accuracy": divide(
@@ -164,7 +169,8 @@ def _overall(
     "overall_accuracy": np.float64(right.mean()),
     "overall_uncertainty": np.float64(class_uncertainty(odds)),
     "overall_entropy": np.float64(class_entropy(logits)),
-    "overall_ece": ece(top[:, None], right[:, None], parity=parity)[0],
+    "overall_ece": ece(top, right[:, None], parity=parity)[0],
+    "overall_ece_sweep": ece_sweep(top, right[:, None], parity=parity)[0],
   }
 
 
@@ -218,7 +224,29 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
       AttributeFlag.ONE_ATTRIBUTE: np.array(len(facts.names) == 1),
     }
   arrays["flags"] = bits(made.threshold.shape, masks) | made.flags
-  return _without_threshold(arrays)
+  return {
+    **_without_threshold(arrays),
+    **_directional(made, counts, facts, parity),
+  }
+
+
+def _directional(
+  made: Decisions, counts: Confusion, facts: Facts, parity: Parity
+) -> Arrays:
+  """Directional bias amplification: [identity]."""
+  found = directional(
+    made.predicted,
+    facts.labels,
+    counts,
+    facts.directions,
+    present=facts.present,
+    undecided=(made.flags & AttributeFlag.NO_THRESHOLD) > 0,
+    parity=parity,
+  )
+  return {
+    **{name: getattr(found, name) for name in DIRECTIONAL_METRICS},
+    "directional_flags": found.flags,
+  }
 
 
 def _without_threshold(arrays: Arrays) -> Arrays:

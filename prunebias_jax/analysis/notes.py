@@ -12,7 +12,7 @@ from prunebias_jax.analysis.cells import (
   populations,
 )
 from prunebias_jax.analysis.checks import population_text
-from prunebias_jax.analysis.columns import EVERYONE
+from prunebias_jax.analysis.columns import EVERYONE, PARENT
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
 from prunebias_jax.analysis.inference import fewest_pairs
 from prunebias_jax.analysis.tables import output_of
@@ -30,6 +30,7 @@ def make_notes(arrays: xr.Dataset) -> list[str]:
     One sentence each, the most general first; empty where nothing is missing.
   """
   return [
+    *_left_out(arrays),
     *_splits(arrays),
     *_missing(arrays),
     *_seeds(arrays),
@@ -82,6 +83,18 @@ def evaluation_notes(
       "the test split; the column `reason` says what holds of the others."
     )
   return notes
+
+
+def _left_out(arrays: xr.Dataset) -> list[str]:
+  """A sentence about members that are not analysed."""
+  names = arrays.attrs.get("left_out", ())
+  if not len(names):
+    return []
+  total = len(names) + arrays.sizes["member"]
+  return [
+    f"{len(names)} of {total} members are left out, for their training "
+    f"diverged or their logits are not finite: {'; '.join(names)}."
+  ]
 
 
 def _splits(arrays: xr.Dataset) -> list[str]:
@@ -152,6 +165,12 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
     notes.append(
       "The run has no dense members: paired differences to dense are not "
       "available."
+    )
+    return notes
+  if (members[PARENT] < 0).all():
+    notes.append(
+      "Seeds of different populations have nothing to do with each other: "
+      "nothing is paired, and paired differences are not available."
     )
     return notes
   few = []

@@ -2,15 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.checks import name_of
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.criteria import (
+  criteria_table,
+  judged_families,
+  safety_table,
+  sample_criteria_table,
+)
 from prunebias_jax.analysis.evidence import Evidence, Where, gather_evidence
+from prunebias_jax.analysis.exemplars import Exemplars, examine
 from prunebias_jax.analysis.facts import Facts, gather
-from prunebias_jax.analysis.measure import Arrays, measure
+from prunebias_jax.analysis.fairness import fairness_table, with_fairness
+from prunebias_jax.analysis.group_changes import group_changes_table
+from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
@@ -19,9 +26,9 @@ from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
   classes_table,
+  directional_table,
   groups_table,
 )
-from prunebias_jax.errors import InputError
 
 Tables = dict[str, pd.DataFrame]
 
@@ -56,21 +63,49 @@ def analyze(
     InputError: no test logits, no finished member, a member that is there
       twice or has no validation logits, an empty split, labels other than 0
       and 1 (or class ids), an attribute named "(mean)" or "(all)", or logits
-      that are not finite.
+      that are not finite, unless `options.skip_bad`.
   """
   evaluations = evaluations or {}
   all_evidence = _gather_all(splits, evaluations, options or Options())
   arrays = {where: _measured(one) for where, one in all_evidence.items()}
+  exemplars = _exemplars(all_evidence)
   tables = _joined(
-    [_tables(all_evidence[where], arrays[where]) for where in arrays]
+    [
+      *(_tables(all_evidence[where], arrays[where]) for where in arrays),
+      *(one.tables for one in exemplars.values()),
+    ]
   )
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
     arrays=main,
     others=arrays,
-    notes=[*make_notes(main), *evaluation_notes(main, arrays, evaluations)],
+    notes=[
+      *make_notes(main),
+      *exemplars[MAIN].notes,
+      *evaluation_notes(main, arrays, evaluations),
+    ],
+    examples={
+      where: one.examples
+      for where, one in exemplars.items()
+      if one.examples is not None
+    },
   )
+
+
+def _exemplars(
+  all_evidence: Mapping[Where, Evidence],
+) -> dict[Where, Exemplars]:
+  """The exemplars of every evaluation, and of the validation split.
+
+  What is audited is by default the validation split, so that the test split
+  stays unseen.
+  """
+  found = {where: examine(one) for where, one in all_evidence.items()}
+  valid = all_evidence[MAIN].valid
+  if valid is not None:
+    found[valid.where] = examine(valid)
+  return found
 
 
 def _gather_all(
@@ -130,12 +165,19 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     if evidence.facts.exclusive
     else {"attributes": attributes_table(arrays)}
   )
+  families = judged_families(evidence, arrays)
   return {
     **first,
     "bias_amplification": bias_amplification_table(arrays),
+    "directional": directional_table(arrays),
     "groups": groups_table(arrays),
+    "fairness": fairness_table(arrays),
+    "group_changes": group_changes_table(evidence, arrays),
     "variance": variance_table(arrays, level=level),
     "contrasts": contrasts_table(arrays, level=level),
+    "sample_criteria": sample_criteria_table(evidence, arrays),
+    "criteria": criteria_table(evidence, arrays, families),
+    "safety": safety_table(arrays, families),
   }
 
 
@@ -157,38 +199,18 @@ def _rows(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _measured(evidence: Evidence) -> xr.Dataset:
-  """Measures the members in turn; all are looked at before any is refused."""
+  """Measures the members in turn."""
   facts, valid = evidence.facts, evidence.valid
   if facts.exclusive:
     valid = None
-  measured: list[list[Arrays]] = []
-  not_finite: list[str] = []
-  for place in range(len(evidence.members)):
-    logits = evidence.logits(place)
-    valid_logits = None if valid is None else valid.logits(place)
-    finite = np.isfinite(logits).all() and (
-      valid_logits is None or np.isfinite(valid_logits).all()
+  measured = [
+    measure(
+      evidence.logits(place),
+      facts,
+      valid_logits=None if valid is None else valid.logits(place),
+      valid_facts=None if valid is None else valid.facts,
+      parity=evidence.options.parity,
     )
-    if not finite:
-      not_finite.append(name_of(evidence.members.iloc[place]))
-    elif not not_finite:
-      measured.append(
-        measure(
-          logits,
-          facts,
-          valid_logits=valid_logits,
-          valid_facts=None if valid is None else valid.facts,
-          parity=evidence.options.parity,
-        )
-      )
-  if not_finite:
-    checkpoint, split = evidence.where
-    ending = (
-      "" if evidence.where == MAIN else f" ({split}, {checkpoint} parameters)"
-    )
-    raise InputError(
-      "logits that are not finite cannot be analysed: "
-      + "; ".join(not_finite)
-      + ending
-    )
-  return assemble(measured, evidence)
+    for place in range(len(evidence.members))
+  ]
+  return with_fairness(assemble(measured, evidence))

@@ -13,23 +13,27 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import (
-  COUNTS,
+  DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MAIN,
   MEMBER,
+  NULLABLE,
   PARENT,
   RULES,
   TABLES,
   TEXT,
   WHERE,
 )
+from prunebias_jax.analysis.csv_files import write_csv
+from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
-from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag
+from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
 from prunebias_jax.errors import InputError
 
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
+EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -42,6 +46,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "interdependence": (OUTPUT,),
   "tcb": (OUTPUT,),
   "ece": (OUTPUT,),
+  "ece_sweep": (OUTPUT,),
   "threshold": (OUTPUT,),
   "balanced_accuracy": (OUTPUT,),
   "recall": (OUTPUT,),
@@ -50,10 +55,13 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "bias_amplification": (OUTPUT, "pair"),
   "bias_amplification_flags": (OUTPUT, "pair"),
   **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  **{name: ("identity",) for name in DIRECTIONAL_METRICS},
+  "directional_flags": ("identity",),
   "overall_accuracy": (),
   "overall_uncertainty": (),
   "overall_entropy": (),
   "overall_ece": (),
+  "overall_ece_sweep": (),
   "overall_balanced_accuracy": (),
   "overall_group_accuracy": ("group",),
 }
@@ -72,6 +80,9 @@ class Analysis:
       flags. They are those of the last parameters on the test split.
     others: the arrays of every other evaluation, by checkpoint and split.
     notes: what is not available and why, one sentence each.
+    examples: what the compressed populations make of each example, by
+      checkpoint and split, those of ("last", "valid") too: variables
+      [population, example, attribute], see `exemplars.examples`.
   """
 
   tables: dict[str, pd.DataFrame]
@@ -80,6 +91,12 @@ class Analysis:
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
+  examples: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
+    default_factory=dict
+  )
+
+  def _repr_html_(self) -> str:
+    return analysis_html(self.tables, self.arrays, self.notes)
 
   def at(self, checkpoint: str, split: str) -> Self:
     """The numbers of one evaluation, as if there were no other.
@@ -93,16 +110,19 @@ class Analysis:
         f"no numbers of split {split!r}, checkpoint {checkpoint!r}; there are: "
         + ", ".join(f"{name} ({which})" for which, name in there)
       )
-    tables = self.tables
-    if self.others:
-      tables = {
-        name: table[
-          (table["checkpoint"] == checkpoint) & (table["split"] == split)
-        ].reset_index(drop=True)
-        for name, table in tables.items()
-      }
+    where = (checkpoint, split)
+    tables = {
+      name: table[
+        (table["checkpoint"] == checkpoint) & (table["split"] == split)
+      ].reset_index(drop=True)
+      for name, table in self.tables.items()
+    }
     return dataclasses.replace(
-      self, tables=tables, arrays=there[checkpoint, split], others={}
+      self,
+      tables=tables,
+      arrays=there[where],
+      others={},
+      examples={key: one for key, one in self.examples.items() if key == where},
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
@@ -123,11 +143,17 @@ class Analysis:
     try:
       staging.mkdir(parents=True)
       for name, table in self.tables.items():
-        table.to_csv(staging / f"{name}.csv", index=False, na_rep="NaN")
-      for where, arrays in {MAIN: self.arrays, **self.others}.items():
+        write_csv(table, staging / f"{name}.csv")
+      groups: dict[str | None, xr.Dataset] = {
+        None if where == MAIN else _group(where): arrays
+        for where, arrays in {MAIN: self.arrays, **self.others}.items()
+      }
+      for where, examples in self.examples.items():
+        groups[EXAMPLES + _group(where)] = examples
+      for group, arrays in groups.items():
         _storable(arrays).to_zarr(
           staging / ARRAYS,
-          group=None if where == MAIN else "-".join(where).replace(":", "-"),
+          group=group,
           mode="w-",
           consolidated=False,
           zarr_format=3,
@@ -161,7 +187,14 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       for file in sorted((directory / ARRAYS).glob("*/zarr.json"))
       if json.loads(file.read_text())["node_type"] == "group"
     ]
-    others = [_read_arrays(directory / ARRAYS, name) for name in groups]
+    others, examples = (
+      [
+        _read_arrays(directory / ARRAYS, name)
+        for name in groups
+        if name.startswith(EXAMPLES) == wanted
+      ]
+      for wanted in (False, True)
+    )
   except (OSError, ValueError, KeyError) as error:
     raise InputError(
       f"{directory} holds no analysis that can be read: {error}"
@@ -170,9 +203,8 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     tables=tables,
     arrays=arrays,
     notes=notes,
-    others={
-      (one.attrs["checkpoint"], one.attrs["split"]): one for one in others
-    },
+    others={_where(one): one for one in others},
+    examples={_where(one): one for one in examples},
   )
 
 
@@ -197,6 +229,7 @@ def assemble(
     attrs={
       **dict(zip(WHERE, evidence.where, strict=True)),
       **dataclasses.asdict(evidence.options),
+      "left_out": list(evidence.left_out),
     }
   )
   for name in measured[0][0]:
@@ -209,6 +242,7 @@ def assemble(
   for name, flags in (
     ("flags", AttributeFlag),
     ("bias_amplification_flags", BiasFlag),
+    ("directional_flags", DirectionFlag),
   ):
     data[name].attrs["flag_masks"] = [int(flag) for flag in flags]
     data[name].attrs["flag_meanings"] = " ".join(
@@ -227,6 +261,7 @@ def assemble(
       **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
+      "identity": np.array(facts.identity_names, str),
       "labels_of": list(facts.n_labels),
       "group_identity": ("group", list(facts.groups.identity)),
       "group_value": ("group", list(facts.groups.value)),
@@ -234,6 +269,16 @@ def assemble(
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
     }
   )
+
+
+def _group(where: tuple[str, str]) -> str:
+  """The group of an evaluation in analysis.zarr."""
+  return "-".join(where).replace(":", "-")
+
+
+def _where(arrays: xr.Dataset) -> tuple[str, str]:
+  """The evaluation that arrays are of."""
+  return arrays.attrs["checkpoint"], arrays.attrs["split"]
 
 
 def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
@@ -254,7 +299,7 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(COUNTS, "Int64")
+  types |= dict.fromkeys(NULLABLE, "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,

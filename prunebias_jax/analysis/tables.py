@@ -11,6 +11,7 @@ from prunebias_jax.analysis.columns import (
   ATTRIBUTE_METRICS,
   CLASS_METRICS,
   COUNTS,
+  DIRECTIONAL_METRICS,
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
@@ -22,6 +23,7 @@ from prunebias_jax.analysis.flags import (
   BIAS_REASONS,
   BIAS_WORDS,
   CLASS_REASONS,
+  DIRECTION_REASONS,
   NO_THRESHOLD,
   PAPER_ATTRIBUTE_REASONS,
   PAPER_BIAS_REASONS,
@@ -40,9 +42,9 @@ def attributes_table(arrays: xr.Dataset) -> pd.DataFrame:
   texts = PAPER_ATTRIBUTE_REASONS if paper else ATTRIBUTE_REASONS
   dimensions = ("member", "threshold_rule", "attribute")
   columns = {
-    **_member_columns(arrays, dimensions),
-    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
-    "attribute": _spread(arrays, dimensions, "attribute"),
+    **member_columns(arrays, dimensions),
+    "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
+    "attribute": spread(arrays, dimensions, "attribute"),
     **{name: arrays[name].to_numpy().ravel() for name in ATTRIBUTE_METRICS},
     "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
   }
@@ -55,14 +57,14 @@ def classes_table(arrays: xr.Dataset) -> pd.DataFrame:
   texts = PAPER_CLASS_REASONS if paper else CLASS_REASONS
   dimensions = ("member", "threshold_rule", "class")
   columns = {
-    **_member_columns(arrays, dimensions),
-    "class": _spread(arrays, dimensions, "class"),
+    **member_columns(arrays, dimensions),
+    "class": spread(arrays, dimensions, "class"),
     **{name: arrays[name].to_numpy().ravel() for name in CLASS_METRICS},
     "reason": describe(arrays["flags"].to_numpy().ravel(), texts),
   }
   members = arrays.sizes["member"]
   overall = {
-    **_member_columns(arrays, ("member",)),
+    **member_columns(arrays, ("member",)),
     "class": np.full(members, ALL, object),
     **{name: np.full(members, np.nan) for name in CLASS_METRICS},
     **{
@@ -85,16 +87,30 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
   dimensions = ("member", "threshold_rule", output, "pair")
   flags = arrays["bias_amplification_flags"].to_numpy().ravel()
   columns = {
-    **_member_columns(arrays, dimensions),
-    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
-    "identity": _spread(arrays, dimensions, "pair_identity"),
-    "value": _spread(arrays, dimensions, "pair_value"),
-    "attribute": _spread(arrays, dimensions, output),
+    **member_columns(arrays, dimensions),
+    "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
+    "identity": spread(arrays, dimensions, "pair_identity"),
+    "value": spread(arrays, dimensions, "pair_value"),
+    "attribute": spread(arrays, dimensions, output),
     "bias_amplification": arrays["bias_amplification"].to_numpy().ravel(),
     "flags": describe(flags, BIAS_WORDS, " "),
     "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
   }
   return frame("bias_amplification", columns, arrays)
+
+
+def directional_table(arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "directional"; no row without identity attributes."""
+  dimensions = ("member", "threshold_rule", "identity")
+  flags = arrays["directional_flags"].to_numpy().ravel()
+  columns = {
+    **member_columns(arrays, dimensions),
+    "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
+    "identity": spread(arrays, dimensions, "identity"),
+    **{name: arrays[name].to_numpy().ravel() for name in DIRECTIONAL_METRICS},
+    "reason": describe(flags, DIRECTION_REASONS),
+  }
+  return frame("directional", columns, arrays)
 
 
 def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
@@ -105,11 +121,11 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
   """
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "group")
-  counts = {name: _spread(arrays, dimensions, name) for name in COUNTS}
-  empty = _spread(arrays, dimensions, "n_examples") == 0
+  counts = {name: spread(arrays, dimensions, name) for name in COUNTS}
+  empty = spread(arrays, dimensions, "n_examples") == 0
   no_positive = counts["n_positive"] == 0
   no_negative = counts["n_negative"] == 0
-  flags = _spread(arrays, dimensions, "flags")
+  flags = spread(arrays, dimensions, "flags")
   undecided = (flags & AttributeFlag.NO_THRESHOLD) > 0
   reason = join_reasons(
     len(no_positive),
@@ -128,11 +144,11 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
     ],
   )
   columns = {
-    **_member_columns(arrays, dimensions),
-    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
-    "attribute": _spread(arrays, dimensions, output),
-    "identity": _spread(arrays, dimensions, "group_identity"),
-    "value": _spread(arrays, dimensions, "group_value"),
+    **member_columns(arrays, dimensions),
+    "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
+    "attribute": spread(arrays, dimensions, output),
+    "identity": spread(arrays, dimensions, "group_identity"),
+    "value": spread(arrays, dimensions, "group_value"),
     **counts,
     **{
       name: arrays[f"group_{name}"].to_numpy().ravel() for name in GROUP_METRICS
@@ -151,11 +167,11 @@ def _whole_groups(arrays: xr.Dataset) -> pd.DataFrame:
   dimensions = ("member", "threshold_rule", "group")
   accuracy = arrays["overall_group_accuracy"].to_numpy().ravel()
   columns = {
-    **_member_columns(arrays, dimensions),
-    "threshold_rule": _spread(arrays, dimensions, "threshold_rule"),
+    **member_columns(arrays, dimensions),
+    "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
     "attribute": np.full(len(accuracy), ALL, object),
-    "identity": _spread(arrays, dimensions, "group_identity"),
-    "value": _spread(arrays, dimensions, "group_value"),
+    "identity": spread(arrays, dimensions, "group_identity"),
+    "value": spread(arrays, dimensions, "group_value"),
     **{
       name: np.full(len(accuracy), np.nan) for name in (*COUNTS, *GROUP_METRICS)
     },
@@ -191,13 +207,14 @@ def frame(
   return pd.DataFrame({key: columns[key] for key in TABLES[name]})
 
 
-def _member_columns(
+def member_columns(
   arrays: xr.Dataset, dimensions: Sequence[str]
 ) -> dict[str, np.ndarray]:
-  return {key: _spread(arrays, dimensions, key) for key in MEMBER}
+  """The columns that say which member a row is of."""
+  return {key: spread(arrays, dimensions, key) for key in MEMBER}
 
 
-def _spread(
+def spread(
   arrays: xr.Dataset, dimensions: Sequence[str], name: str
 ) -> np.ndarray:
   """A variable repeated over `dimensions` and flattened, as a column."""

@@ -108,8 +108,10 @@ def _origin(imported: Mapping[str, Any]) -> str:
   """Where an imported run is from, and how its members pair."""
   files = ", ".join(
     f"{one['name']} (SHA-256 {one['sha256'][:12]}...)"
-    for one in imported["files"]
+    for one in imported["files"][:3]
   )
+  if imported["files"][3:]:
+    files += f" and {len(imported['files']) - 3} more files"
   pairing = {
     "seed": "dense and compressed members of equal seed are paired",
     "parent_seed": "members are paired with the dense member of parent_seed",

@@ -29,6 +29,18 @@ def add(verbs: Verbs) -> None:
     default="default",
     help="paper: the papers' own forms where the default differs",
   )
+  parser.add_argument(
+    "--skip-bad",
+    action="store_true",
+    help="leave out members whose logits are not finite",
+  )
+  parser.add_argument(
+    "--safe-margin",
+    type=float,
+    default=0.01,
+    help="how much a bias may grow where compression is called safe "
+    "(default: 0.01)",
+  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -48,26 +60,17 @@ def add(verbs: Verbs) -> None:
 
 def analyze(options: argparse.Namespace) -> None:
   """Computes every statistic from the stored logits."""
-  import threadpoolctl
-
   from prunebias_jax import analysis
 
   run = store.open_run(options.run_directory)
-  run.verify()
   _require_members(run)
-  # The matrices are small: threads of a linear algebra library that wait for
-  # each other cost up to ten times what they gain on a busy machine.
-  with threadpoolctl.threadpool_limits(1, "blas"):
-    result = analysis.analyze(
-      {name: run.split(name) for name in ("train", "valid", "test")},
-      evaluations={
-        (one.checkpoint, one.split): run.split(one.split, one.checkpoint)
-        for one in run.evaluations()
-        if not one.is_trained
-      },
-      options=analysis.Options(parity=options.parity),
+  result = run.analyze(
+    analysis.Options(
+      parity=options.parity,
+      skip_bad=options.skip_bad,
+      safe_margin=options.safe_margin,
     )
-  result.write(run.path / "analysis")
+  )
   for note in result.notes:
     print(note)
   print(

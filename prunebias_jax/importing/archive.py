@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax import store
-from prunebias_jax.errors import InputError
+from prunebias_jax.errors import InputError, choose
 from prunebias_jax.importing.columns import (
   group_columns,
   read_identities,
@@ -19,6 +19,7 @@ from prunebias_jax.importing.columns import (
   texts,
 )
 from prunebias_jax.importing.foreign import (
+  ASKED_PAIRINGS,
   Foreign,
   check_ids,
   check_members,
@@ -80,6 +81,8 @@ def import_archive(
     InputError: a file that cannot be read or whose arrays do not fit together;
       nothing is written then.
   """
+  if pairing is not None:
+    choose(pairing, ASKED_PAIRINGS, "pairing")
   path = Path(file)
   found = _read(path)
   with path.open("rb") as opened:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 import logging
 import os
 from pathlib import Path
+import re
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from prunebias_jax.data.faces.attributes import IDENTITIES
 from prunebias_jax.data.markers import MARKED
 from prunebias_jax.errors import InputError, choose
 from prunebias_jax.importing.foreign import (
+  ASKED_PAIRINGS,
   NOT_FINITE,
   Foreign,
   check_members,
@@ -83,7 +85,7 @@ def import_folder(
   if values is not None:
     choose(values, VALUES, "kind of values")
   choose(marks_by, MARKS_BY, "way of marking")
-  choose(pairing, ("seed", "none"), "pairing")
+  choose(pairing, ASKED_PAIRINGS, "pairing")
   folder = Path(folder)
   if not folder.is_dir():
     raise InputError(f"{folder} is no folder")
@@ -224,6 +226,11 @@ def read_outputs(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
     InputError: a line that is no such row, by its number, or another count.
   """
   text, found = read_text(path)
+  # Python reads 1_0 and other scripts' digits as numbers.
+  odd = re.search(r"_|[^\x00-\x7f]", text)
+  if odd:
+    number = text.count("\n", 0, odd.start()) + 1
+    raise InputError(f"{path}, line {number}: {odd[0]!r} is in no number")
   array = np.empty(shape)
   last = 0
   for number, fields in rows(text, path, shape[1]):

@@ -16,6 +16,8 @@ import xarray as xr
 from prunebias_jax import store
 from prunebias_jax.errors import InputError
 
+# What can be said of pairing where a file does not say it.
+ASKED_PAIRINGS = ("seed", "none")
 NOT_FINITE = "logits that are not finite"
 
 

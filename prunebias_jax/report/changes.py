@@ -16,7 +16,7 @@ NO_DENSE = (
   "compare the pruned models with."
 )
 NO_PAIRS = (
-  "Not available: no pruned member shares a seed with a dense one, so there "
+  "Not available: no pruned member pairs with a dense one, so there "
   "are no pairs to compare."
 )
 MOVERS = 5

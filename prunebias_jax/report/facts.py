@@ -22,7 +22,8 @@ NOT_RECORDED = "not recorded"
 class Progress:
   """How many members the run has, and which are not finished.
 
-  `usable` members are done and did not diverge; the others are named.
+  `usable` members are done and not left out: they did not diverge, and have
+  logits that are finite wherever these are not skipped. The others are named.
   """
 
   total: int
@@ -30,20 +31,23 @@ class Progress:
   usable: int
   analysed: int
   missing: tuple[str, ...]
-  diverged: tuple[str, ...]
+  left_out: tuple[str, ...]
 
 
 def progress(source: Source) -> Progress:
   """Counts the members that are finished, and those that are analysed."""
   members = source.members
   done, diverged = (members[name].astype(bool) for name in ("done", "diverged"))
+  left_out = _names(members[done & diverged])
+  skipped = source.analysis.arrays.attrs.get("left_out", ())
+  left_out = tuple(dict.fromkeys((*left_out, *skipped)))
   return Progress(
     total=len(members),
     done=int(done.sum()),
-    usable=int((done & ~diverged).sum()),
+    usable=int(done.sum()) - len(left_out),
     analysed=source.analysis.arrays.sizes["member"],
     missing=_names(members[~done]),
-    diverged=_names(members[done & diverged]),
+    left_out=left_out,
   )
 
 
@@ -76,8 +80,10 @@ def summary(source: Source) -> str:
       f"{listed(kinds)}."
       if kinds
       else "",
-      "All numbers are those of the test split after the last epoch"
+      "All numbers are those of the test split"
+      f"{' after the last epoch' if source.run.imported is None else ''}"
       f"{', unless a figure says otherwise' if source.others else ''}.",
+      _origin(source.run.imported),
     )
     if part
   )
@@ -88,11 +94,7 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
   facts = source.run.facts
   data, device = _part(facts, "data"), _part(facts, "device")
   model, execution = _part(facts, "model"), _part(facts, "execution")
-  rows = [
-    ("Begun", facts.get("created")),
-    ("Data", data.get("name")),
-    ("Examples", _sizes(data)),
-    ("Fingerprint of the data", data.get("fingerprint")),
+  made = [
     ("Parameters", _count(model.get("parameters"))),
     ("Prunable weights", _count(model.get("prunable"))),
     ("Device", _device(device)),
@@ -100,6 +102,15 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
     ("Measured to choose it", _ways(execution)),
     ("Time, all members", _time(facts.get("seconds"))),
     ("Time per member", _time(facts.get("seconds_per_member"))),
+  ]
+  if source.run.imported is not None:
+    made = _origin_rows(source.run.imported)
+  rows = [
+    ("Begun", facts.get("created")),
+    ("Data", data.get("name")),
+    ("Examples", _sizes(data)),
+    ("Fingerprint of the data", data.get("fingerprint")),
+    *made,
     ("Run format", facts.get("format")),
     ("Rules of the analysis", source.analysis.arrays.attrs.get("parity")),
     ("Coverage of the intervals", f"{percent(source.level)} %"),
@@ -107,6 +118,22 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
   return [
     (name, NOT_RECORDED if value in (None, "") else str(value))
     for name, value in rows
+  ]
+
+
+def _origin_rows(imported: Mapping[str, Any]) -> list[tuple[str, str]]:
+  """Where an imported run is from."""
+  pairing = {
+    "seed": "dense and compressed members of equal seed",
+    "parent_seed": "members with the dense member of their parent_seed",
+    "none": "nothing: seeds of different populations are unrelated",
+  }
+  return [
+    ("Precision of the logits", imported["precision"]),
+    ("Paired", pairing[imported["pairing"]]),
+    *(
+      (f"SHA-256 of {one['name']}", one["sha256"]) for one in imported["files"]
+    ),
   ]
 
 
@@ -144,6 +171,18 @@ def sparsity_rows(source: Source) -> list[tuple[str, str, str, str]]:
       )
     )
   return rows
+
+
+def _origin(imported: Mapping[str, Any] | None) -> str:
+  """The sentence that says that logits are somebody else's."""
+  if imported is None:
+    return ""
+  names = [one["name"] for one in imported["files"]]
+  more = f" and {count_of(len(names) - 3, 'more file')}" if names[3:] else ""
+  return (
+    f"The logits were computed elsewhere and imported from "
+    f"{', '.join(names[:3])}{more}."
+  )
 
 
 def _network(facts: Mapping[str, Any]) -> str:

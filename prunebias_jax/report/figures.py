@@ -161,8 +161,9 @@ def dots(source: Source) -> str:
   """How dots, lines and bars are to be read."""
   if source.most_seeds == 1:
     return "The dots are single members: with one seed there is no interval."
+  joined = ", and a faint line joins the members of a seed"
   return (
-    "Every dot is one seed, and a faint line joins the members of a seed. "
+    f"Every dot is one seed{joined if source.pairs_by_seed else ''}. "
     f"Bars: mean over seeds with its {percent(source.level)} % t interval, "
     "which takes seeds as random and normal, all three splits as fixed; "
     "an arrow where it leaves the plot."

@@ -15,7 +15,7 @@ SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
 NO_DENSE = "Not available: the run has no dense members."
 NO_COMPRESSED = "Not available: the run has no pruned members."
-NO_PAIRS = "Not available: no pruned member shares a seed with a dense one."
+NO_PAIRS = "Not available: no pruned member pairs with a dense one."
 
 
 def heat_map_figure(source: Source) -> Figure:

@@ -147,7 +147,13 @@ def sparsity_panels(
   tables = [_table(source, request) for request in requests]
   drawn = [
     [
-      _series(table[table["line"] == line.label], line.label, sparsities, one)
+      _series(
+        table[table["line"] == line.label],
+        line.label,
+        sparsities,
+        one,
+        source.pairs_by_seed,
+      )
       for line in one.lines
     ]
     if np.isfinite(table["value"]).any()
@@ -256,6 +262,7 @@ def _series(
   label: str,
   sparsities: Sequence[float],
   request: Request,
+  joined: bool,
 ) -> Series:
   """A line in the unit that is shown, laid out for drawing."""
   metric = request.metric
@@ -272,6 +279,7 @@ def _series(
     mean=means["value"].to_numpy(np.float64) * metric.scale,
     low=means["low"].to_numpy(np.float64) * metric.scale,
     high=means["high"].to_numpy(np.float64) * metric.scale,
+    joined=joined,
   )
 
 

@@ -35,6 +35,8 @@ class Series:
     mean: float64 [point].
     low: float64 [point], of the interval; NaN where there is none.
     high: float64 [point].
+    joined: whether a row of `seeds` is one thing throughout, and a faint line
+      says so.
   """
 
   label: str
@@ -43,6 +45,7 @@ class Series:
   mean: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  joined: bool = True
 
 
 def along_steps(
@@ -218,13 +221,14 @@ def _draw_series(axes: Axes, series: Series, index: int, count: int) -> None:
     shift = np.linspace(-room / 2, room / 4, seeds)
   size = 4.2 if seeds * count <= 8 else 3.2 if seeds * count <= 24 else 2.4
   for values, by in zip(series.seeds, shift, strict=True):
-    axes.plot(
-      series.place + centre + by,
-      values,
-      color=colour,
-      lw=0.8,
-      alpha=0.38,
-    )
+    if series.joined:
+      axes.plot(
+        series.place + centre + by,
+        values,
+        color=colour,
+        lw=0.8,
+        alpha=0.38,
+      )
     axes.plot(
       series.place + centre + by,
       values,

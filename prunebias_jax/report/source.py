@@ -9,23 +9,31 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax import analysis, store
-from prunebias_jax.analysis import Interval, mean_interval, results
+from prunebias_jax.analysis import Interval, mean_interval
 from prunebias_jax.analysis import cells as member_cells
 from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
   MAIN,
   MEAN,
+  PARENT,
   POPULATION,
   RULES,
 )
 from prunebias_jax.analysis.flags import BiasFlag
-from prunebias_jax.errors import InputError
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.vocabulary import group_name
 
-ANALYSIS = "analysis"
 LEVEL = 0.95
+# The tables that the report is made of.
+SHOWN = (
+  "attributes",
+  "classes",
+  "bias_amplification",
+  "groups",
+  "variance",
+  "contrasts",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,12 +176,13 @@ class Source:
 
   @functools.cached_property
   def is_complete(self) -> bool:
-    """No number of any table is missing that could be there at all.
+    """No number of what the report shows is missing that could be there.
 
     An attribute against itself has none, nor have columns that are defined
     for single classes where a row is about all of them.
     """
-    return all(is_whole(table) for table in self.analysis.tables.values())
+    tables = self.analysis.tables
+    return all(is_whole(tables[name]) for name in SHOWN if name in tables)
 
   def overall(self, metric: str, **more: str) -> Cell:
     """A metric in one number: of the whole, or the mean over the outputs."""
@@ -234,6 +243,12 @@ class Source:
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
+
+  @functools.cached_property
+  def pairs_by_seed(self) -> bool:
+    """Whether members of equal seed pair: not so in some imported runs."""
+    arrays = self.analysis.arrays
+    return bool((arrays[PARENT] == arrays["seed"]).all())
 
   def size(self, population: Population) -> int:
     """The number of members of a population."""
@@ -354,12 +369,5 @@ def open_source(run: store.Run) -> Source:
   Raises:
     InputError: the run has not been analysed, or its analysis cannot be read.
   """
-  directory = run.path / ANALYSIS
-  results.recover(directory)
-  if not directory.is_dir():
-    raise InputError(
-      f"{run.path} has not been analysed; run `prunebias analyze {run.path}` "
-      "first"
-    )
-  found = analysis.read(directory)
+  found = run.analysis()
   return Source(run, found.at(*MAIN), found.others)

@@ -75,11 +75,10 @@ def render(source: Source, drawn: list[Figure]) -> str:
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  sweep = source.run.facts.get("sweep") or {}
   arrays = source.analysis.arrays
   rules = ["default", *(["calibrated"] if source.calibrated else [])]
   return environment.get_template("template.html").render(
-    name=sweep.get("name") or source.run.path.name,
+    name=source.run.name or source.run.path.name,
     light=palette.variables(palette.LIGHT),
     dark=palette.variables(palette.DARK),
     summary=facts.summary(source),

@@ -16,8 +16,10 @@ def locked(path: Path) -> Iterator[None]:
   """Holds the run directory for this process alone.
 
   Raises:
-    InputError: another process trains in it.
+    InputError: another process trains in it, or it is no directory.
   """
+  if path.exists() and not path.is_dir():
+    raise InputError(f"{path} is a file; accepted: a directory for a run")
   path.mkdir(parents=True, exist_ok=True)
   with (path / ".lock").open("w") as file:
     try:

@@ -32,6 +32,7 @@ from prunebias_jax.store.layout import (
 from prunebias_jax.store.writing import write_index, write_logits
 
 if TYPE_CHECKING:
+  from prunebias_jax.analysis import Analysis, Options
   from prunebias_jax.config import Sweep
 
 
@@ -47,6 +48,12 @@ class Run:
 
   path: Path
   facts: Mapping[str, Any]
+
+  def _repr_html_(self) -> str:
+    # Imported here: it is for notebooks only.
+    from prunebias_jax.store.display import run_html
+
+    return run_html(self)
 
   @property
   def task(self) -> str:
@@ -136,9 +143,11 @@ class Run:
       `identities` [example, identity], `truth_*` where known, and
       `logits` [member, example, attribute] (or class), read lazily. Members
       carry the coordinates pruner, sparsity, quantization and seed; the seeds
-      by purpose where known; and parent_seed, the seed of the dense member that each pairs with (-1 for
-      none), where it is not their own. The attribute `paired` is False where
-      seeds of different populations have nothing to do with each other.
+      by purpose where known; and parent_seed, the seed of the dense member
+      that each pairs with (-1 for none), where it is not their own. The
+      attribute `paired` is False where seeds of different populations have
+      nothing to do with each other; `left_out` names the members that have
+      diverged.
 
     Raises:
       InputError: labels that do not match their digest, or no such split or
@@ -159,6 +168,10 @@ class Run:
     if not has_logits:
       return data
     members = self.members()
+    diverged = members[members["done"] & members["diverged"]]
+    data.attrs["left_out"] = [
+      member_name(member) for _, member in diverged.iterrows()
+    ]
     usable = members["done"].to_numpy() & ~members["diverged"].to_numpy()
     if not evaluation.is_trained:
       found = self._group(evaluation.group)
@@ -327,6 +340,34 @@ class Run:
     """One member's logits: [example, attribute] (or class), as stored."""
     group = Evaluation(checkpoint, split).group
     return self._group(group)["logits"].isel(member=index).to_numpy()
+
+  def analyze(self, options: "Options | None" = None) -> "Analysis":
+    """Computes every statistic from the logits and writes RUN/analysis.
+
+    Args:
+      options: the user's choices; None for the defaults.
+
+    Returns:
+      What was written.
+
+    Raises:
+      InputError: damaged logits, or what `analysis.analyze` refuses; an
+        analysis that is there stays then.
+    """
+    # Imported here: whoever trains needs no statistics.
+    from prunebias_jax.store import statistics
+
+    return statistics.analyze(self, options)
+
+  def analysis(self) -> "Analysis":
+    """The statistics that `analyze`, or the command of that name, wrote.
+
+    Raises:
+      InputError: the run has not been analysed, or its analysis cannot be read.
+    """
+    from prunebias_jax.store import statistics
+
+    return statistics.read(self)
 
   def log(self, records: Iterable[Mapping[str, Any]], writer: int = 0) -> None:
     """Appends records to the metrics log, one JSON object a line.

@@ -22,7 +22,7 @@ def _imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-  "path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem
+  "path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.stem
 )
 def test_analysis_reaches_for_nothing_of_training_or_data(path: Path) -> None:
   for name in _imported(path):

@@ -40,6 +40,8 @@ def _assert_alone(
 ) -> None:
   """An evaluation's numbers are those of an analysis of nothing else."""
   one = found.at(*where)
+  # Without the exemplars of the validation split.
+  alone = alone.at("last", "test")
   assert one.others == {}
   for name, table in one.tables.items():
     assert tuple(table.columns) == TABLES[name]
@@ -48,6 +50,7 @@ def _assert_alone(
       table.drop(columns=WHERE), alone.tables[name].drop(columns=WHERE)
     )
   xr.testing.assert_equal(one.arrays, alone.arrays)
+  xr.testing.assert_equal(one.examples[where], alone.examples["last", "test"])
   assert (one.arrays.attrs["checkpoint"], one.arrays.attrs["split"]) == where
 
 

@@ -41,6 +41,8 @@ LABEL_FREE = (
   "entropy",
   "interdependence",
   "group_selection_rate",
+  "demographic_parity_difference",
+  "demographic_parity_ratio",
 )
 
 

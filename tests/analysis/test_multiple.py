@@ -11,7 +11,7 @@ ADJUSTMENTS = {"fdr_bh": benjamini_hochberg, "holm": holm}
 
 
 @pytest.mark.parametrize("method", ADJUSTMENTS)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(
   p=hnp.arrays(
     np.float64,

@@ -389,9 +389,8 @@ def test_diverged_members_are_named(
   splits = {split: run.split(split) for split in ("train", "valid", "test")}
   analysis.analyze(splits).write(run.path / "analysis")
   text = _Parsed(write_report(run).read_text()).text
-  assert "Diverged, left out of every number: gmp, sparsity 0.99, seed 0" in (
-    text
-  )
+  assert "Left out of every number: gmp, sparsity 0.99, seed 0" in text
+  assert "1 of 16 members are left out" in text
   assert "older than the run" not in text
   assert "not finished" not in text
 

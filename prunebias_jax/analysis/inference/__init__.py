@@ -33,6 +33,12 @@ from prunebias_jax.analysis.inference.power import (
   power_of,
   seeds_needed,
 )
+from prunebias_jax.analysis.inference.reliability import (
+  MARK,
+  POOR,
+  simulated_coverage,
+  unlike_normal,
+)
 from prunebias_jax.analysis.inference.signs import (
   fewest_pairs,
   signflip,
@@ -51,6 +57,8 @@ from prunebias_jax.analysis.inference.unpaired import (
 )
 
 __all__ = [
+  "MARK",
+  "POOR",
   "Components",
   "Contrast",
   "Crossed",
@@ -77,8 +85,10 @@ __all__ = [
   "sd_interval",
   "seeds_needed",
   "signflip",
+  "simulated_coverage",
   "split_half",
   "spread_trend",
+  "unlike_normal",
   "welch",
   "wilcoxon",
 ]

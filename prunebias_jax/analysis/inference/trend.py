@@ -63,7 +63,7 @@ def spread_trend(
   slope. Under the null both are as likely, also where neighbouring levels are
   more alike than distant ones, as those of one training are. (Free permutation
   within seeds takes all pairs of levels as equally alike: it rejects up to
-  four times too often where they are not, see docs/statistics.md.) All
+  five times too often where they are not, see docs/statistics.md.) All
   arrangements of up to 13 seeds, else `draws` seeded ones.
 
   Args:

@@ -10,6 +10,7 @@ import sys
 import warnings
 
 from prunebias_jax.cli import (
+  audit,
   evaluate,
   importing,
   inspect,
@@ -65,6 +66,6 @@ def parser() -> Parser:
     allow_abbrev=False,
   )
   added = Verbs(found)
-  for part in (train, importing, quantize, evaluate, verbs, inspect):
+  for part in (train, importing, quantize, evaluate, verbs, audit, inspect):
     part.add(added)
   return found

@@ -2,7 +2,7 @@
 
 import itertools
 
-from audit_runs import IDENTITY
+from audit_runs import HOSTILE, IDENTITY, faces_run, plain_run
 import pytest
 
 from prunebias_jax.audit.log import Plan, VerdictLog
@@ -42,3 +42,24 @@ def say():
     )
 
   return record
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory):
+  """A run about procedural faces; nobody may change it."""
+  return faces_run(tmp_path_factory.mktemp("faces") / "run")
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory):
+  """An imported run whose ids are hostile; nobody may change it."""
+  ids = [*HOSTILE, *(f"plain {number}" for number in range(40))]
+  return plain_run(tmp_path_factory.mktemp("hostile") / "run", ids)
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory):
+  """An imported run of exclusive classes; nobody may change it."""
+  ids = [f"example {number}" for number in range(60)]
+  path = tmp_path_factory.mktemp("classes") / "run"
+  return plain_run(path, ids, outputs=4, classes=True)

@@ -1,0 +1,208 @@
+"""The queue: ranked cases with controls among them, blinded.
+
+What a reviewer gets of a case does not tell an exemplar from a control. The
+order depends on the exemplars, the plan and the filters alone.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import hashlib
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from prunebias_jax.audit.cases import Cases
+from prunebias_jax.audit.examples import Examples
+from prunebias_jax.audit.ledger import Ledger
+from prunebias_jax.audit.log import Plan
+from prunebias_jax.audit.selection import Filters, matching
+
+# Seconds for which a case that one reviewer looks at is not given to another.
+HELD = 600
+# Controls are spread over blocks of this length.
+_BLOCK = 20
+
+
+class Place(NamedTuple):
+  """One case of the queue.
+
+  Attributes:
+    row: the example's place.
+    question: the attribute's.
+    arm: "exemplar", "control" or "rest".
+    rank: within its attribute.
+  """
+
+  row: int
+  question: int
+  arm: str
+  rank: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+  """A queue: its cases in order, and where each is."""
+
+  population: int
+  places: tuple[Place, ...]
+  index: Mapping[tuple[int, int], int]
+
+
+def make_line(
+  examples: Examples,
+  cases: Cases,
+  plan: Plan,
+  population: int,
+  question: int | None,
+  filters: Filters,
+) -> Line:
+  """The queue of one population's exemplars.
+
+  Of several attributes the largest excess (Taxicab where there is none) comes
+  first, then the smaller rank, then the attribute's place. In every twenty
+  cases `plan.controls` are controls, as long as there are any, at places drawn
+  from the plan's seed.
+  """
+  table = cases.of(population, question)
+  if filters != Filters():
+    table = table[_let_through(examples, cases, table, population, filters)]
+  key = table["excess"].fillna(table["taxicab"])
+  table = table.assign(key=-key.fillna(0.0))
+  order = ["key", "rank", "question"]
+  ranked = table[~table["control"]].sort_values(order, kind="stable")
+  others = table[table["control"]].sample(frac=1, random_state=plan.seed)
+  rng = np.random.default_rng(plan.seed)
+  places = [*_interleaved(_places(ranked), _places(others), plan.controls, rng)]
+  return Line(
+    population=population,
+    places=tuple(places),
+    index={(one.row, one.question): n for n, one in enumerate(places)},
+  )
+
+
+def _let_through(
+  examples: Examples,
+  cases: Cases,
+  table: pd.DataFrame,
+  population: int,
+  filters: Filters,
+) -> np.ndarray:
+  """Which rows of the table the filters let through."""
+  found = np.zeros(len(table), bool)
+  questions = table["question"].to_numpy()
+  rows = table["row"].to_numpy()
+  for one in np.unique(questions).tolist():
+    mine = questions == one
+    through = matching(examples, cases, population, one, filters)
+    found[mine] = through[rows[mine]]
+  return found
+
+
+def _places(table: pd.DataFrame) -> list[Place]:
+  arms = np.where(
+    table["control"], "control", np.where(table["is_cie"], "exemplar", "rest")
+  )
+  ranks = table["rank"].fillna(0).astype(int)
+  return [
+    Place(*values)
+    for values in zip(
+      table["row"].tolist(),
+      table["question"].tolist(),
+      arms.tolist(),
+      ranks.tolist(),
+      strict=True,
+    )
+  ]
+
+
+def _interleaved(
+  ranked: list[Place],
+  controls: list[Place],
+  share: float,
+  rng: np.random.Generator,
+) -> list[Place]:
+  """Puts controls among the ranked, so many of each block."""
+  found: list[Place] = []
+  while ranked:
+    size = min(_BLOCK, round(len(ranked) / (1 - share)))
+    count = min(round(share * size), len(controls))
+    here, ranked = ranked[: size - count], ranked[size - count :]
+    taken, controls = controls[:count], controls[count:]
+    size = len(here) + len(taken)
+    at = {*rng.choice(size, count, replace=False).tolist()}
+    sources = {True: iter(taken), False: iter(here)}
+    found += [next(sources[place in at]) for place in range(size)]
+  return found
+
+
+class Desk:
+  """Who is looking at what, and what comes next for whom."""
+
+  def __init__(self, examples: Examples, plan: Plan) -> None:
+    self._examples, self._plan = examples, plan
+    self._held: dict[tuple[int, int], tuple[str, float]] = {}
+
+  def next(
+    self, line: Line, ledger: Ledger, reviewer: str
+  ) -> tuple[Place | None, int]:
+    """The next case for a reviewer, and how many are left with it.
+
+    What somebody else has judged, or is looking at, is left out unless it is
+    for everyone. Skipped cases come once more at the end.
+    """
+    done, skipped = set(), []
+    for record in ledger.history(reviewer):
+      key = self.key(record.case)
+      if key in line.index:
+        done.add(key)
+        if record.kind == "skip":
+          skipped.append(line.places[line.index[key]])
+    for record in ledger.verdicts():
+      key = self.key(record.case)
+      if key in line.index and not self.is_for_everyone(record.case):
+        done.add(key)
+    now = time.monotonic()
+    first = None
+    for place in line.places:
+      if (place.row, place.question) not in done and not self._is_held(
+        place, reviewer, now
+      ):
+        first = place
+        break
+    if first is None and skipped:
+      first = skipped[0]
+    if first is None:
+      return None, 0
+    self._held[first.row, first.question] = reviewer, now
+    return first, len(line.places) - len(done) + len(skipped)
+
+  def key(self, case: tuple[str, str]) -> tuple[int, int]:
+    """Row and question of a case; -1 for what the run does not have."""
+    example, attribute = case
+    questions = self._examples.questions
+    return (
+      self._examples.rows.get(example, -1),
+      questions.index(attribute) if attribute in questions else -1,
+    )
+
+  def case(self, place: Place) -> tuple[str, str]:
+    """Example id and attribute of a place."""
+    return (
+      str(self._examples.ids[place.row]),
+      self._examples.questions[place.question],
+    )
+
+  def is_for_everyone(self, case: tuple[str, str]) -> bool:
+    """Whether every reviewer judges a case, for agreement."""
+    text = "\0".join((str(self._plan.seed), *case))
+    drawn = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    return drawn / 2**64 < self._plan.overlap
+
+  def _is_held(self, place: Place, reviewer: str, now: float) -> bool:
+    key = place.row, place.question
+    holder, since = self._held.get(key, (reviewer, 0.0))
+    if holder == reviewer or now - since >= HELD:
+      return False
+    return not self.is_for_everyone(self.case(place))

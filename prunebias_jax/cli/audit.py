@@ -1,0 +1,105 @@
+"""prunebias audit and relabel: people judge what compression changes."""
+
+import argparse
+from pathlib import Path
+import sys
+
+from prunebias_jax import store
+from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.verbs import analyze
+from prunebias_jax.errors import InputError
+
+
+def add(verbs: Verbs) -> None:
+  """Adds the verbs."""
+  parser = verbs.add("audit", audit)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument(
+    "--split",
+    choices=("valid", "test"),
+    default="valid",
+    help="what is audited; verdicts on test contaminate later test metrics",
+  )
+  parser.add_argument("--reviewer", default="", help="your name")
+  parser.add_argument(
+    "--port", type=int, default=8765, help="the next free one is taken"
+  )
+  parser.add_argument(
+    "--host", default="127.0.0.1", help="address to listen on (this machine's)"
+  )
+  plan = parser.add_argument_group(
+    "how an audit is done", "kept with its first verdict"
+  )
+  plan.add_argument(
+    "--controls", type=float, help="share of the queue (default: .15)"
+  )
+  plan.add_argument(
+    "--overlap",
+    type=float,
+    help="share of the queue that every reviewer gets (default: .2)",
+  )
+  plan.add_argument(
+    "--hide-groups",
+    action="store_true",
+    default=None,
+    help="groups are shown only after the verdict",
+  )
+
+
+def audit(options: argparse.Namespace) -> None:
+  """Opens the page on which people judge the exemplars of a run."""
+  try:
+    from prunebias_jax.audit.office import Office
+    from prunebias_jax.audit.serve import serve
+  except ModuleNotFoundError as error:
+    raise InputError(
+      f"the audit needs {error.name}: pip install 'prunebias_jax[audit]'"
+    ) from None
+  from prunebias_jax.audit.log import Plan
+  from prunebias_jax.audit.records import check_reviewer
+
+  if options.reviewer:
+    check_reviewer(options.reviewer)
+  if not 1 <= options.port <= 65535:
+    raise InputError(f"--port {options.port}; accepted: 1 to 65535")
+  run = store.open_run(options.run_directory)
+  offer_analysis(run)
+  asked = {
+    name: getattr(options, name)
+    for name in ("controls", "overlap", "hide_groups")
+    if getattr(options, name) is not None
+  }
+  office = Office(run, Plan(split=options.split, **asked))
+  for name, value in asked.items():
+    kept = getattr(office.plan, name)
+    if kept != value:
+      office.close()
+      raise InputError(
+        f"the audit of {run.path} was begun with {name} {kept}, not {value}; "
+        "leave the option out to go on with it"
+      )
+  unfinished = int((~run.members()["done"]).sum())
+  if unfinished:
+    print(f"{unfinished} members of {run.path} are not finished: left out")
+  for notice in (office.read_only, office.cases.reason):
+    if notice:
+      print(notice)
+  serve(office, host=options.host, port=options.port, reviewer=options.reviewer)
+
+
+def offer_analysis(run: store.Run) -> None:
+  """Analyses a run that has not been, if whoever sits there agrees.
+
+  Raises:
+    InputError: it has not been analysed, and nobody agrees.
+  """
+  from prunebias_jax.audit.cases import require_analysis
+
+  try:
+    require_analysis(run)
+  except InputError:
+    if not sys.stdin.isatty():
+      raise
+    if input(f"{run.path} has not been analysed. Do it now? [y/N] ") != "y":
+      raise
+    analyze(argparse.Namespace(run_directory=run.path, parity="default"))

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra audit")
 pytest.importorskip("httpx2", reason="needs the extra test")
 
-from audit_runs import faces_run
+from audit_runs import plain_run
 from starlette.testclient import TestClient
 
 from prunebias_jax.audit.app import ASSETS, make_app
@@ -27,7 +27,8 @@ VERDICT = {
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
-  found = Office(faces_run(tmp_path_factory.mktemp("guarded") / "run"), Plan())
+  path = tmp_path_factory.mktemp("guarded") / "run"
+  found = Office(plain_run(path, [f"{n}" for n in range(30)]), Plan())
   found.open_pictures()
   yield found
   found.close()

@@ -104,7 +104,7 @@ export async function compareView(page) {
         )
       : h("p", { class: "small" }, `No threshold: ${found.reason}.`),
     table,
-    h("h3", {}, `Examples whose label differs: ${flips.total.toLocaleString("en")}`),
+    h("h2", {}, `Examples whose label differs: ${flips.total.toLocaleString("en")}`),
     h("p", { class: "small" }, "What most dense members say against what most compressed members say. ", h("a", { href: link("gallery", { ...query, exemplar: "yes" }) }, "All of them")),
     h(
       "ul",

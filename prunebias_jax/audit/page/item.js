@@ -100,7 +100,7 @@ export async function itemView(page) {
       ? h(
           "section",
           { "aria-label": "Nearest easy examples" },
-          h("h3", {}, "Nearest easy examples"),
+          h("h2", {}, "Nearest easy examples"),
           h("p", { class: "small" }, "By the dense members’ logits; easy: their mean probability of the label is above .9."),
           h(
             "ul",

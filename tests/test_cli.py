@@ -163,6 +163,11 @@ def test_analyze_names_a_damaged_member_and_keeps_the_tables(capsys, tmp_path):
   assert (path / "analysis/attributes.csv").read_bytes() == before
 
 
+def test_a_margin_that_is_none(capsys, run):
+  line = refused(capsys, "analyze", run, "--safe-margin", "0")
+  assert "safe_margin 0.0; accepted: above 0, finite" in line
+
+
 def test_report_before_analyze(capsys, tmp_path):
   path = tmp_path / "run"
   assert cli.main(["train", DIGITS, "--workdir", str(path), *TINY]) == 0

@@ -9,6 +9,8 @@ from prunebias_jax.config_file import load_config
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import parse
 
+LEARNS = "learning_from_failure"
+
 
 def change(**changes):
   return Sweep().override(
@@ -121,6 +123,39 @@ def change(**changes):
       for drops in ((4, 3), (3, 3), (1,), (10,))
     ],
     ({"train__label_smoothing": 1.0}, r"label_smoothing is 1.0; .* \[0, 1\)"),
+    ({"loss__kind": "focal"}, "loss.kind is 'focal'; accepted: plain, class_"),
+    (
+      {"loss__kind": "group_reweighted"},
+      "loss.identities is empty; accepted with loss.kind group_reweighted: one",
+    ),
+    (
+      {"loss__kind": "group_reweighted", "loss__identities": ("A", "A")},
+      r"loss.identities is \('A', 'A'\); accepted: distinct names",
+    ),
+    (
+      {"loss__kind": "class_reweighted", "loss__identities": ("Male",)},
+      "identities is .* no effect with loss.kind class_reweighted; .* group_re",
+    ),
+    (
+      {"loss__q": 0.5},
+      "q is 0.5, .* with loss.kind plain; .* learning_from_failure",
+    ),
+    ({"loss__kind": LEARNS, "loss__q": 0.0}, r"q is 0.0; accepted: \[0.01, 1"),
+    ({"loss__kind": LEARNS, "loss__ema": 1.0}, r"ema is 1.0; .* \[0, 1\)"),
+    *[
+      (
+        {"loss__kind": LEARNS, "pruning__regime": regime},
+        f"with pruning.regime '{regime}'; accepted: .* gmp-ri or from-scratch",
+      )
+      for regime in ("gmp-pt", "one-shot", "rewind")
+    ],
+    *[
+      ({"loss__kind": "class_reweighted", **changes}, "with them: plain")
+      for changes in (
+        {"pruning__regime": "rigl"},
+        {"pruning__criterion": "saliency"},
+      )
+    ],
   ],
 )
 def test_bad_values_are_refused_in_one_line(changes, message):

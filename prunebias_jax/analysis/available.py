@@ -8,8 +8,11 @@ import dataclasses
 import numpy as np
 import scipy.stats
 
+from prunebias_jax.analysis.inference import unlike_normal
 from prunebias_jax.analysis.inference.spread import ROUNDING
 from prunebias_jax.analysis.rates import divide
+
+DOUBTFUL = "doubtful: the changes are skewed or heavy-tailed"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,11 +23,13 @@ class Available:
     count: int, the seeds with a value, K.
     mean: mean over them.
     sd: with K - 1; NaN with one seed, 0 where all agree up to rounding.
+    doubtful: bool, they look unlike normal seeds, see `unlike_normal`.
   """
 
   count: np.ndarray
   mean: np.ndarray
   sd: np.ndarray
+  doubtful: np.ndarray
 
   @property
   def error(self) -> np.ndarray:
@@ -66,4 +71,18 @@ def over_available(
   reach = reach - deviations.min(axis=0, initial=0.0)
   agree = (reach <= ROUNDING * scale) & (count > 1)
   sd = np.where(agree, 0.0, np.sqrt(variance))
-  return Available(count=count, mean=mean, sd=sd)
+  return Available(
+    count=count, mean=mean, sd=sd, doubtful=_unlike_normal(values, finite)
+  )
+
+
+def _unlike_normal(values: np.ndarray, finite: np.ndarray) -> np.ndarray:
+  """`unlike_normal` of the seeds that have a value: bool [...]."""
+  flat, known = (one.reshape(len(one), -1) for one in (values, finite))
+  result = np.zeros(flat.shape[1], bool)
+  patterns, which = np.unique(known, axis=1, return_inverse=True)
+  for index, pattern in enumerate(patterns.T):
+    if pattern.any():
+      cells = np.flatnonzero(which.ravel() == index)
+      result[cells] = unlike_normal(flat[np.ix_(pattern, cells)])
+  return result.reshape(values.shape[1:])

@@ -3,6 +3,8 @@
 MEMBER = ("pruner", "sparsity", "quantization", "seed")
 # The seed of the dense member that a member pairs with.
 PARENT = "parent_seed"
+# Seeds by purpose, which members of crossed designs have besides.
+PURPOSES = ("seed_init", "seed_order", "seed_augment")
 POPULATION = ("pruner", "sparsity", "quantization")
 WHERE = ("checkpoint", "split")
 KEY = (*MEMBER, *WHERE)
@@ -65,6 +67,8 @@ CHANGED_RATES = (
   "true_positive_rate",
   "selection_rate",
 )
+# What is split into bias and variance.
+LOSSES = ("squared_error", "cross_entropy")
 # Summarised over seeds although no table of members has them as a column: of
 # each attribute, and of a classifier as a whole.
 DERIVED_METRICS = ("balanced_accuracy",)
@@ -139,6 +143,49 @@ TABLES: dict[str, tuple[str, ...]] = {
     "relative_high",
     "reason",
   ),
+  "class_tests": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_examples",
+    "n_dense",
+    "n_compressed",
+    "shift_dense",
+    "shift_compressed",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_adjusted",
+    "test",
+    "reason",
+  ),
+  "bias_variance": (
+    *POPULATION_KEY,
+    "attribute",
+    "identity",
+    "value",
+    "loss",
+    "n_examples",
+    "n_seeds",
+    "expected_loss",
+    "bias",
+    "variance",
+    "reason",
+  ),
+  "agreement": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "attribute",
+    "n_seeds",
+    "disagreement",
+    "error_correlation",
+    "n_pairs",
+    "disagreement_dense",
+    "low",
+    "high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -149,6 +196,15 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sd",
     "sd_low",
     "sd_high",
+    "var_observed",
+    "var_test_set",
+    "var_distribution",
+    "crossed_se",
+    "crossed_df",
+    "crossed_low",
+    "crossed_high",
+    "bootstrap_low",
+    "bootstrap_high",
     "interval",
     "reason",
   ),
@@ -164,6 +220,11 @@ TABLES: dict[str, tuple[str, ...]] = {
     "signflip_p",
     "wilcoxon_p",
     "correlation",
+    "variance_ratio",
+    "ratio_low",
+    "ratio_high",
+    "pitman_morgan_p",
+    "p_adjusted",
     "reason",
   ),
   "exemplars": (
@@ -304,6 +365,25 @@ TABLES: dict[str, tuple[str, ...]] = {
     "sentence",
     "reason",
   ),
+  "countermeasures": (
+    *POPULATION_KEY,
+    "countermeasure",
+    "fitted_on",
+    "override",
+    "selection",
+    "budget",
+    "metric",
+    "attribute",
+    "identity",
+    "value",
+    "n_seeds",
+    "mean",
+    "sd",
+    "change",
+    "change_low",
+    "change_high",
+    "reason",
+  ),
 }
 
 # Text in every table; an empty cell in one of these means "", not missing.
@@ -315,6 +395,7 @@ TEXT = (
   "threshold_rule",
   "metric",
   "rate",
+  "loss",
   "attribute",
   "class",
   "identity",
@@ -330,7 +411,25 @@ TEXT = (
   "criterion",
   "verdict",
   "sentence",
+  "test",
+  "countermeasure",
+  "fitted_on",
+  "override",
+  "selection",
   "reason",
+)
+
+# Numbers that some metrics have by definition and others do not, or that only
+# come when asked for: a row without them lacks nothing.
+OPTIONAL = (
+  "var_test_set",
+  "var_distribution",
+  "crossed_se",
+  "crossed_df",
+  "crossed_low",
+  "crossed_high",
+  "bootstrap_low",
+  "bootstrap_high",
 )
 
 # Whole numbers that may be missing.

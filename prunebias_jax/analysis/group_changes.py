@@ -14,7 +14,6 @@ from prunebias_jax.analysis.columns import (
   ALL,
   CHANGED_RATES,
   COUNTS,
-  POPULATION,
   TABLES,
 )
 from prunebias_jax.analysis.evidence import Evidence
@@ -25,7 +24,12 @@ from prunebias_jax.analysis.flags import (
 )
 from prunebias_jax.analysis.inference import mean_interval
 from prunebias_jax.analysis.relative import ratio_of_means
-from prunebias_jax.analysis.tables import frame, output_of, spread
+from prunebias_jax.analysis.tables import (
+  frame,
+  output_of,
+  population_columns,
+  spread,
+)
 
 NUMBERS = (
   "dense",
@@ -55,10 +59,7 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
       values[here], values[there], len(pairs), evidence.options.level
     )
     columns: dict[str, np.ndarray] = {
-      **{
-        name: np.full(len(key), value, object if type(value) is str else None)
-        for name, value in zip(POPULATION, population, strict=True)
-      },
+      **population_columns(population, len(key)),
       **{str(name): key[name].to_numpy() for name in key},
       "n_seeds": np.full(len(key), len(pairs)),
       **numbers,

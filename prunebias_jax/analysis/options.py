@@ -7,6 +7,9 @@ import numpy as np
 from prunebias_jax.analysis.parity import PARITIES, Parity
 from prunebias_jax.errors import InputError, choose
 
+# Fewer draws have no percentiles worth the name; more do not fit the memory.
+BOOTSTRAPS = (100, 2_000)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
@@ -24,6 +27,8 @@ class Options:
       to enumerate.
     safe_margin: how much a bias may grow where compression is called safe, see
       `criteria.safety`; a share or, of tcb, a log ratio, above 0.
+    bootstraps: draws of the two-level bootstrap of members and test examples;
+      0 for none.
 
   Raises:
     InputError: a value that is not accepted.
@@ -35,6 +40,7 @@ class Options:
   queue: int = 5_000
   permutations: int = 1_999
   safe_margin: float = 0.01
+  bootstraps: int = 0
 
   def __post_init__(self) -> None:
     choose(self.parity, PARITIES, "parity")
@@ -49,4 +55,10 @@ class Options:
     if not 0 < self.safe_margin < np.inf:
       raise InputError(
         f"safe_margin {self.safe_margin}; accepted: above 0, finite"
+      )
+    fewest, most = BOOTSTRAPS
+    if self.bootstraps and not fewest <= self.bootstraps <= most:
+      raise InputError(
+        f"bootstraps {self.bootstraps}; accepted: 0 for none, or {fewest} to "
+        f"{most}"
       )

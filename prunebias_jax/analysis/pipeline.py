@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.bias_variance import bias_variance_table
+from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
   judged_families,
@@ -21,7 +25,6 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
-from prunebias_jax.analysis.seeds import contrasts_table, variance_table
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -29,6 +32,7 @@ from prunebias_jax.analysis.tables import (
   directional_table,
   groups_table,
 )
+from prunebias_jax.analysis.variance import contrasts_table, variance_table
 
 Tables = dict[str, pd.DataFrame]
 
@@ -159,7 +163,6 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
 
 def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   """The tables of one evaluation."""
-  level = evidence.options.level
   first = (
     {"classes": classes_table(arrays)}
     if evidence.facts.exclusive
@@ -173,11 +176,15 @@ def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
     "groups": groups_table(arrays),
     "fairness": fairness_table(arrays),
     "group_changes": group_changes_table(evidence, arrays),
-    "variance": variance_table(arrays, level=level),
-    "contrasts": contrasts_table(arrays, level=level),
+    "variance": variance_table(evidence, arrays),
+    "contrasts": contrasts_table(evidence, arrays),
     "sample_criteria": sample_criteria_table(evidence, arrays),
     "criteria": criteria_table(evidence, arrays, families),
     "safety": safety_table(arrays, families),
+    "class_tests": class_tests_table(evidence, arrays),
+    "bias_variance": bias_variance_table(evidence, arrays),
+    "agreement": agreement_table(evidence, arrays),
+    "countermeasures": countermeasures_table(evidence, arrays),
   }
 
 

@@ -15,6 +15,7 @@ from prunebias_jax.analysis.columns import (
   GROUP_METRICS,
   MEMBER,
   OVERALL_METRICS,
+  POPULATION,
   TABLES,
   WHERE,
 )
@@ -212,6 +213,16 @@ def member_columns(
 ) -> dict[str, np.ndarray]:
   """The columns that say which member a row is of."""
   return {key: spread(arrays, dimensions, key) for key in MEMBER}
+
+
+def population_columns(
+  population: tuple[str, float, str], count: int
+) -> dict[str, np.ndarray]:
+  """The columns that say which population all of the rows are of."""
+  return {
+    name: np.full(count, value, object if type(value) is str else None)
+    for name, value in zip(POPULATION, population, strict=True)
+  }
 
 
 def spread(

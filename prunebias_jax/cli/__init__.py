@@ -10,6 +10,7 @@ import sys
 import warnings
 
 from prunebias_jax.cli import (
+  analyze,
   audit,
   evaluate,
   importing,
@@ -66,6 +67,9 @@ def parser() -> Parser:
     allow_abbrev=False,
   )
   added = Verbs(found)
-  for part in (train, importing, quantize, evaluate, verbs, audit, inspect):
+  parts = (
+    train, importing, quantize, evaluate, analyze, verbs, audit, inspect,
+  )  # fmt: skip
+  for part in parts:
     part.add(added)
   return found

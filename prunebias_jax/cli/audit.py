@@ -6,7 +6,7 @@ import sys
 
 from prunebias_jax import store
 from prunebias_jax.cli.arguments import Verbs
-from prunebias_jax.cli.verbs import analyze
+
 from prunebias_jax.errors import InputError
 
 
@@ -102,4 +102,4 @@ def offer_analysis(run: store.Run) -> None:
       raise
     if input(f"{run.path} has not been analysed. Do it now? [y/N] ") != "y":
       raise
-    analyze(argparse.Namespace(run_directory=run.path, parity="default"))
+    run.analyze()

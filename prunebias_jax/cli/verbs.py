@@ -1,4 +1,4 @@
-"""The verbs that read finished runs: analyze, report, merge, export."""
+"""The verbs that read finished runs: report, merge, export."""
 
 import argparse
 from pathlib import Path
@@ -21,26 +21,6 @@ def add(verbs: Verbs) -> None:
     type=Path,
     help="where the joined run goes (shards: RUN itself)",
   )
-  parser = verbs.add("analyze", analyze)
-  parser.add_argument("run_directory", metavar="RUN", type=Path)
-  parser.add_argument(
-    "--parity",
-    choices=("default", "paper"),
-    default="default",
-    help="paper: the papers' own forms where the default differs",
-  )
-  parser.add_argument(
-    "--skip-bad",
-    action="store_true",
-    help="leave out members whose logits are not finite",
-  )
-  parser.add_argument(
-    "--safe-margin",
-    type=float,
-    default=0.01,
-    help="how much a bias may grow where compression is called safe "
-    "(default: 0.01)",
-  )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser = verbs.add("export", export)
@@ -55,27 +35,6 @@ def add(verbs: Verbs) -> None:
     choices=("last", "best"),
     default="last",
     help="best: at the lowest validation loss (execution.keep_best)",
-  )
-
-
-def analyze(options: argparse.Namespace) -> None:
-  """Computes every statistic from the stored logits."""
-  from prunebias_jax import analysis
-
-  run = store.open_run(options.run_directory)
-  _require_members(run)
-  result = run.analyze(
-    analysis.Options(
-      parity=options.parity,
-      skip_bad=options.skip_bad,
-      safe_margin=options.safe_margin,
-    )
-  )
-  for note in result.notes:
-    print(note)
-  print(
-    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
-    f"prunebias report {run.path}"
   )
 
 
@@ -129,14 +88,3 @@ def export(options: argparse.Namespace) -> None:
   print(f"  model, variables = load_exported(Path({str(path)!r}))")
   print("  # images: float32 [example, y, x, channel], pixels * 2 / 255 - 1")
   print("  logits = model.apply(variables, images, train=False)")
-
-
-def _require_members(run: store.Run) -> None:
-  """Refuses a run in which no member is finished; mentions the unfinished."""
-  done = run.members()["done"]
-  if not done.any():
-    raise InputError(
-      f"{run.path} has no finished member; train it to the end first"
-    )
-  if not done.all():
-    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")

@@ -9,6 +9,7 @@ from prunebias_jax.config.data import (
   Tfds,
 )
 from prunebias_jax.config.execution import DETERMINISTIC_FLAG, Execution
+from prunebias_jax.config.loss import Loss
 from prunebias_jax.config.model import NETWORKS, Model
 from prunebias_jax.config.pruning import (
   FINETUNED,
@@ -28,6 +29,7 @@ __all__ = [
   "Digits",
   "Execution",
   "Faces",
+  "Loss",
   "Marker",
   "Model",
   "Pattern",

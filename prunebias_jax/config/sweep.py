@@ -5,11 +5,15 @@ import math
 
 from prunebias_jax.config.data import Data
 from prunebias_jax.config.execution import Execution
+from prunebias_jax.config.loss import Loss
 from prunebias_jax.config.model import Model
 from prunebias_jax.config.pruning import FINETUNED, UPDATED_DURING, Pruning
 from prunebias_jax.config.train import Train
 from prunebias_jax.errors import InputError
 from prunebias_jax.settings import Part, part, setting
+
+# Regimes that train in one phase, with a biased network from its beginning.
+_ONE_PHASE = ("gmp-ri", "from-scratch")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,7 @@ class Sweep(Part):
   data: Data = part(Data, help="the data set")
   seed: Seeds = part(Seeds, help="seeds by purpose")
   model: Model = part(Model, help="the network")
+  loss: Loss = part(Loss, help="what training minimises")
   train: Train = part(Train, help="training")
   dense_apart: bool = setting(
     False,
@@ -131,11 +136,31 @@ class Sweep(Part):
         "pruning.shared_dense_parent needs sparsity 0 among sparsities and "
         "execution.keep_parameters"
       )
+    self._check_loss()
     self._check_crop()
     self._check_scoring()
     self._check_pattern()
     if any(self.sparsities) and self.pruning.unit == "epochs":
       self._check_times()
+
+  def _check_loss(self) -> None:
+    """Refuses a loss that the pruning cannot go along with."""
+    if self.loss.kind == "plain" or not any(self.sparsities):
+      return
+    pruning = self.pruning
+    if pruning.regime == "rigl" or pruning.criterion == "saliency":
+      raise InputError(
+        f"loss.kind is {self.loss.kind!r}, but pruning.regime rigl and "
+        "pruning.criterion saliency go by the gradient of the plain loss; "
+        "accepted with them: plain"
+      )
+    if self.loss.learns_from_failure and pruning.regime not in _ONE_PHASE:
+      raise InputError(
+        f"loss.kind is 'learning_from_failure' with pruning.regime "
+        f"{pruning.regime!r}; accepted: pruning.regime "
+        f"{' or '.join(_ONE_PHASE)}, for the biased network of a trained "
+        "parent is not kept"
+      )
 
   def _check_times(self) -> None:
     """Refuses epochs that the training does not have."""

@@ -95,7 +95,7 @@ def missing_reason(source: Source) -> str:
   """Why there is no comparison with dense; "" where there is one."""
   if source.dense is None:
     return NO_DENSE
-  return "" if len(source.table("contrasts")) else NO_PAIRS
+  return "" if any(map(source.pairs_with, source.compressed)) else NO_PAIRS
 
 
 def blocks(source: Source, rule: str = "default") -> list[Block]:

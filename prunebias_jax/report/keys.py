@@ -9,6 +9,7 @@ from prunebias_jax.analysis.columns import (
   ALL,
   CELL,
   MEAN,
+  OPTIONAL,
   POPULATION,
   TEXT,
 )
@@ -62,7 +63,7 @@ class Cell(NamedTuple):
 
 def is_whole(table: pd.DataFrame) -> bool:
   """Whether a table has all the numbers that it could have."""
-  numbers = [name for name in table if name not in TEXT]
+  numbers = [name for name in table if name not in (*TEXT, *OPTIONAL)]
   missing = table.loc[table[numbers].isna().any(axis=1)]
   names = missing["class" if "class" in missing else "attribute"]
   if "identity" not in missing:

@@ -259,8 +259,9 @@ class Source:
     return self._indexed["variance"].rows(cell)
 
   def contrast(self, cell: Cell) -> Mapping[Population, Row]:
-    """Rows of the table "contrasts" by population."""
-    return self._indexed["contrasts"].rows(cell)
+    """Rows of the table "contrasts" by population, of those that pair."""
+    rows = self._indexed["contrasts"].rows(cell)
+    return {key: row for key, row in rows.items() if self.pairs_with(key)}
 
   def table(self, name: str) -> pd.DataFrame:
     """A table of the analysis by its name in `analysis.TABLES`."""

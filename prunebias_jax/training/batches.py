@@ -9,7 +9,7 @@ device, where the array is `aligned` as XLA wants it; a memory map of a .npy
 file is. What is put on devices here is never written to afterwards.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 import itertools
 import math
@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from prunebias_jax.data import cache
-from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.data.markers import shown
 from prunebias_jax.training.layout import SEEDS, SHARED, TrainData
 from prunebias_jax.training.plan import Segment
@@ -82,10 +82,12 @@ class Source(NamedTuple):
 
 
 def resident(
-  population: Population, split: Split, dispatches: Iterable[Dispatch]
+  population: Population,
+  examples: Mapping[str, np.ndarray],
+  dispatches: Iterable[Dispatch],
 ) -> Generator[Source, None, None]:
   """The whole split on every device, and each epoch's order."""
-  data = TrainData(*population.place(_arrays(split), SHARED))
+  data = TrainData(**population.place(dict(examples), SHARED))
   epoch = None
   for dispatch in dispatches:
     if dispatch.epoch != epoch:
@@ -95,7 +97,9 @@ def resident(
 
 
 def streamed(
-  population: Population, split: Split, dispatches: Iterable[Dispatch]
+  population: Population,
+  examples: Mapping[str, np.ndarray],
+  dispatches: Iterable[Dispatch],
 ) -> Generator[Source, None, None]:
   """Every seed's own batches of each dispatch, gathered on the host."""
   epoch, held = None, 0
@@ -106,22 +110,16 @@ def streamed(
     first = dispatch.first * population.batch
     index = order[:, first : first + dispatch.steps * population.batch]
     data = TrainData(
-      *(
-        population.place(_gathered(array, index, population), SEEDS)
-        for array in _arrays(split)
-      )
+      **{
+        name: population.place(_gathered(array, index, population), SEEDS)
+        for name, array in examples.items()
+      }
     )
     held += data.images.nbytes
     if held > HELD:
-      cache.release(split.images)
+      cache.release(examples["images"])
       held = 0
     yield Source(data, None)
-
-
-def _arrays(split: Split) -> list[np.ndarray]:
-  """What a batch is gathered from, in the order of `TrainData`."""
-  arrays = [split.images, split.labels]
-  return arrays if split.marked is None else [*arrays, split.marked]
 
 
 def _gathered(

@@ -26,7 +26,7 @@ from prunebias_jax.training.member import Best, Early, Member, Progress
 log = logging.getLogger(__name__)
 
 # Raised whenever what a `Snapshot` holds changes.
-LAYOUT = 3
+LAYOUT = 4
 LAYOUT_FILE = "layout.json"
 
 

@@ -190,4 +190,6 @@ def _key(engine: Engine, rows: int) -> str:
   ]
   if engine.dataset.window is not None:
     facts += [engine.dataset.stored_shape, engine.dataset.window.shorter]
+  if engine.sweep.loss.kind != "plain":
+    facts += [engine.sweep.loss.kind]
   return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

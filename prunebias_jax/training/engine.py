@@ -23,17 +23,18 @@ from prunebias_jax.config import (
   Sweep,
 )
 from prunebias_jax.data.augment import Augment
-from prunebias_jax.data.dataset import Dataset, Split
+from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.errors import InputError
 from prunebias_jax.pruning.criterion import CRITERIA
 from prunebias_jax.pruning.masks import prunable
 from prunebias_jax.pruning.structure import require_axes
 from prunebias_jax.store import EVALUATED
-from prunebias_jax.training import batches, member, scoring
+from prunebias_jax.training import batches, member, scoring, weighting
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.memory import data_path
 from prunebias_jax.training.plan import Phase, require_fit, steps_per_epoch
 from prunebias_jax.training.population import Population
+from prunebias_jax.training.recipe import Recipe, make_recipe
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ class Engine:
 
     Raises:
       InputError: a batch larger than the training split, no labels to choose
-        the best by, devices that are not there, or mask updates that never
-        come.
+        the best by, groups or devices that are not there, or mask updates that
+        never come.
     """
     examples = len(dataset.splits["train"])
     for name in sweep.phases:
@@ -102,6 +103,7 @@ class Engine:
           "of the training split"
         )
     require_fit(sweep, examples)
+    weighting.require_identities(dataset, sweep.loss)
     scoring = CRITERIA[sweep.pruning.scored_by].differentiates
     scoring |= sweep.pruning.regime == "rigl"
     if scoring and examples < sweep.pruning.scoring_examples:
@@ -159,6 +161,12 @@ class Engine:
     """Number of parameters of one member."""
     return sum(x.size for x in jax.tree.leaves(self.shapes.params))
 
+  @property
+  def biased_bytes(self) -> int:
+    """Bytes of the biased network's state beside one member; 0 without."""
+    leaves = jax.tree.leaves(self.shapes.biased)
+    return sum(x.size * x.dtype.itemsize for x in leaves)
+
   @functools.cached_property
   def layers(self) -> dict[str, tuple[int, ...]]:
     """Shapes of one member's prunable arrays."""
@@ -181,15 +189,17 @@ class Engine:
     before = len(self.dataset.splits["train"]) // self.sweep.train.batch
     return phase.first_epoch * before
 
-  def recipe(self, phase: Phase) -> member.Recipe:
+  def recipe(self, phase: Phase) -> Recipe:
     """How a member is trained in a phase."""
-    return member.make_recipe(
+    return make_recipe(
       phase.config,
       model=self.model,
       task=self.dataset.task,
       steps_per_epoch=self.steps_per_epoch(phase),
       first_step=self.first_step(phase),
       pruning=self.sweep.pruning,
+      loss=self.sweep.loss,
+      table=self.dataset.splits["train"].labels.shape,
     )
 
   def population(
@@ -203,6 +213,9 @@ class Engine:
       levels: number of branches of each seed.
     """
     steps = self.steps_per_epoch(phase)
+    labels = None
+    if self.sweep.loss.learns_from_failure:
+      labels = self.dataset.splits["train"].labels
     return Population(
       recipe=self.recipe(phase),
       augment=Augment(
@@ -219,18 +232,32 @@ class Engine:
       levels=levels,
       mode=self.mode,
       precision=PRECISIONS[self.precision].products,
+      labels=labels,
       mesh=make_mesh(self.devices, len(seeds), levels),
     )
 
   @functools.cached_property
-  def _train(self) -> Split:
-    """The training split, in memory that CPU devices can share."""
-    split = self.dataset.splits["train"]
-    return dataclasses.replace(
-      split,
-      images=batches.aligned(split.images),
-      labels=batches.aligned(split.labels),
-    )
+  def examples(self) -> dict[str, np.ndarray]:
+    """The training split on the host, as the fields of `TrainData` there are.
+
+    Beside images and labels, what the loss asks of them.
+    """
+    split, loss = self.dataset.splits["train"], self.sweep.loss
+    found = {"images": split.images, "labels": split.labels}
+    if split.marked is not None:
+      found["marked"] = split.marked
+    if loss.kind in weighting.REWEIGHTED:
+      found["weights"] = weighting.label_weights(self.dataset, loss)
+    if loss.learns_from_failure:
+      found["places"] = np.arange(len(split), dtype=np.int32)
+    return found
+
+  @functools.cached_property
+  def _aligned(self) -> dict[str, np.ndarray]:
+    """The training split in memory that CPU devices can share."""
+    return {
+      name: batches.aligned(array) for name, array in self.examples.items()
+    }
 
   def sources(
     self, population: Population, dispatches: Iterable[batches.Dispatch]
@@ -241,11 +268,10 @@ class Engine:
     """
     if self.data == "resident":
       return contextlib.closing(
-        batches.resident(population, self._train, dispatches)
+        batches.resident(population, self._aligned, dispatches)
       )
-    split = self.dataset.splits["train"]
     return contextlib.closing(
-      batches.one_ahead(batches.streamed(population, split, dispatches))
+      batches.one_ahead(batches.streamed(population, self.examples, dispatches))
     )
 
   def scoring(self, population: Population) -> TrainData | None:

@@ -106,7 +106,10 @@ def estimate(sweep: Sweep, steps: int = 20) -> Estimate:
     * engine.parameters
     * (sweep.execution.keep_parameters + sweep.execution.keep_best)
     + (rows * 5 + 2 * size * 4) * engine.parameters * rewinds
-    + 2 * 9 * engine.parameters * size * len(sweep.sparsities),
+    + 2
+    * (9 * engine.parameters + engine.biased_bytes)
+    * size
+    * len(sweep.sparsities),
     seconds=seconds,
     steps=steps,
     mode=engine.mode,

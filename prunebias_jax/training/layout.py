@@ -34,11 +34,17 @@ class TrainData(NamedTuple):
       or nothing.
     marked: uint8 [example] or [seed, step, batch], which examples carry the
       data set's marker; None where there is none.
+    weights: float32, of the shape of the labels, what each label's loss counts;
+      None where all count alike.
+    places: int32 [example] or [seed, step, batch], each example's place in the
+      split; None where nobody asks.
   """
 
   images: jax.Array
   labels: jax.Array
   marked: jax.Array | None = None
+  weights: jax.Array | None = None
+  places: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,8 +15,9 @@ from prunebias_jax.pruning.criterion import CRITERIA, Evidence
 from prunebias_jax.pruning.masks import Params, apply_masks, prunable
 from prunebias_jax.pruning.structure import unit_shape, update_masks
 from prunebias_jax.training.layout import TrainData
-from prunebias_jax.training.member import Member, Recipe, training_loss
+from prunebias_jax.training.member import Member, training_loss
 from prunebias_jax.training.randomness import Purpose, purpose_key
+from prunebias_jax.training.recipe import Recipe
 
 
 def prune(
@@ -106,7 +107,7 @@ def gradients(recipe: Recipe, member: Member, batch: TrainData) -> Params:
 
   def loss_of(params: Params, index: int) -> jax.Array:
     images, labels = batch.images[index], batch.labels[index]
-    return training_loss(recipe, params, member.batch_stats, images, labels)[0]
+    return training_loss(recipe, params, member.batch_stats, images, labels)
 
   def body(index: int, total: Params) -> Params:
     gradient = jax.grad(loss_of)(member.params, index)

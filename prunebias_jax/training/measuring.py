@@ -57,10 +57,12 @@ def operations(engine: Engine, population: Population) -> float:
   its number of turns.
   """
   recipe, batch = population.recipe, population.batch
-  split = engine.dataset.splits["train"]
-  images = jax.ShapeDtypeStruct((batch, *population.image_shape), np.uint8)
-  labels = jax.ShapeDtypeStruct(
-    (batch, *split.labels.shape[1:]), split.labels.dtype
+  shapes = {
+    name: jax.ShapeDtypeStruct((batch, *array.shape[1:]), array.dtype)
+    for name, array in engine.examples.items()
+  }
+  shapes["images"] = jax.ShapeDtypeStruct(
+    (batch, *population.image_shape), np.uint8
   )
   plain = dataclasses.replace(
     recipe, model=recipe.model.clone(lowering="plain")
@@ -68,10 +70,13 @@ def operations(engine: Engine, population: Population) -> float:
   shape = jax.eval_shape(
     lambda seed: member.init(plain, seed, population.image_shape), np.uint32(0)
   )
-  step = jax.jit(
-    lambda state, x, y: member.train_step(plain, state, x, y, jnp.int32(0))
-  )
-  cost = step.lower(shape, images, labels).cost_analysis() or {}
+
+  def step(state: member.Member, batch: dict[str, Any], labels: Any) -> Any:
+    data = TrainData(**batch)
+    return member.train_step(plain, state, data, jnp.int32(0), labels)
+
+  lowered = jax.jit(step).lower(shape, shapes, population.labels)
+  cost = lowered.cost_analysis() or {}
   members = len(population.seeds) * population.levels
   return float(cost.get("flops", 0.0)) * members
 
@@ -132,7 +137,8 @@ def _fitting_rows(engine: Engine, rows: int) -> int:
   limit, segment = memory_limit(engine), widest_segment(engine)
   while True:
     # Weights, momenta, gradients and temporaries of about the same size.
-    state = 16 * engine.parameters * rows * len(segment.branches)
+    state = (16 * engine.parameters + 2 * engine.biased_bytes) * rows
+    state *= len(segment.branches)
     population = sample(engine, segment, rows)
     if _rough_data_bytes(engine, population) + 2 * state < limit / 4:
       return rows
@@ -172,7 +178,8 @@ def _rough_data_bytes(engine: Engine, population: Population) -> int:
 
 def _resident_bytes(engine: Engine) -> int:
   devices = engine.devices
-  return memory.resident_bytes(engine.dataset, devices[0], len(devices))
+  whole = sum(array.nbytes for array in engine.examples.values())
+  return memory.resident_bytes(whole, devices[0], len(devices))
 
 
 def _program_bytes(engine: Engine, program: Any, data: TrainData) -> int:

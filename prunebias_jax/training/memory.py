@@ -19,14 +19,12 @@ def memory_limit(device: jax.Device, devices: int) -> float:
   return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / devices
 
 
-def resident_bytes(dataset: Dataset, device: jax.Device, devices: int) -> int:
-  """What the training split takes of a device's memory.
+def resident_bytes(whole: int, device: jax.Device, devices: int) -> int:
+  """What the training split, of so many bytes, takes of a device's memory.
 
   Every accelerator holds a copy; CPU devices share one, so that each takes its
   part of it.
   """
-  split = dataset.splits["train"]
-  whole = split.images.nbytes + split.labels.nbytes
   return -(-whole // devices) if device.platform == "cpu" else whole
 
 
@@ -41,5 +39,7 @@ def data_path(
   if asked != "auto":
     return asked
   usable = USABLE * memory_limit(device, devices)
-  fits = resident_bytes(dataset, device, devices) <= usable / 2
+  split = dataset.splits["train"]
+  whole = split.images.nbytes + split.labels.nbytes
+  fits = resident_bytes(whole, device, devices) <= usable / 2
   return "resident" if fits else "streamed"

@@ -46,13 +46,13 @@ from prunebias_jax.training.member import (
   Early,
   Member,
   Progress,
-  Recipe,
 )
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
   epoch_order,
 )
+from prunebias_jax.training.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +67,8 @@ class Population(Layout):
     batch: examples a step.
     dispatch: the most steps in one call of `train`.
     precision: of matrix products, as `jax.default_matmul_precision` has it.
+    labels: of the training split [example, ...], where the loss looks at all of
+      them in every step; None where it does not.
   """
 
   recipe: Recipe
@@ -76,6 +78,12 @@ class Population(Layout):
   batch: int
   dispatch: int
   precision: str = "highest"
+  labels: np.ndarray | None = None
+
+  @functools.cached_property
+  def _labels_on_device(self) -> jax.Array | None:
+    """All training labels, on every device."""
+    return None if self.labels is None else self.place(self.labels, SHARED)
 
   @functools.cached_property
   def seeds_on_device(self) -> jax.Array:
@@ -151,7 +159,8 @@ class Population(Layout):
   ) -> tuple[Any, ...]:
     """What `train` hands the compiled program."""
     numbers = map(self.scalar, (epoch_step, step, count))
-    return state, data, order, self.seeds_on_device, self._sizes, *numbers
+    shared = self._labels_on_device, self._sizes
+    return state, data, order, self.seeds_on_device, *shared, *numbers
 
   def prune(
     self, state: Member, counts: np.ndarray, batch: TrainData | None = None
@@ -294,6 +303,7 @@ class Population(Layout):
       data: TrainData,
       order: jax.Array | None,
       seeds: jax.Array,
+      labels: jax.Array | None,
       sizes: jax.Array,
       epoch_step: jax.Array,
       step: jax.Array,
@@ -309,7 +319,7 @@ class Population(Layout):
 
         def per_level(member: Member, _: None) -> tuple[Member, Progress]:
           return one.train_steps(
-            self.recipe, member, batches.images, batches.labels, step, count
+            self.recipe, member, batches, step, count, labels
           )
 
         return self._over("level", per_level, levels, None, sizes)
@@ -318,10 +328,10 @@ class Population(Layout):
       return self._over("seed", per_seed, state, (own, seeds), sizes)
 
     def program(
-      state: Member, data: TrainData, order: jax.Array | None, *rest: jax.Array
+      state: Member, data: TrainData, order: jax.Array | None, *rest: Any
     ) -> tuple[Member, Progress]:
       where = SEEDS if order is None else SHARED
-      specs = (MEMBERS, where, SEEDS, SEEDS, *[SHARED] * 4)
+      specs = (MEMBERS, where, SEEDS, SEEDS, *[SHARED] * 5)
       lifted = on_mesh(local, self.mesh, specs, MEMBERS, self.precision)
       return lifted(state, data, order, *rest)
 
@@ -343,7 +353,7 @@ class Population(Layout):
     steps = step + jnp.arange(self.prepared)
     keys = jax.vmap(augment_key, (None, 0))(seed[Purpose.AUGMENT], steps)
     images = jax.vmap(self.augment)(keys, batches.images, batches.marked)
-    return batches._replace(images=images)
+    return batches._replace(images=images, marked=None)
 
   @functools.cached_property
   def _prune_program(self) -> Any:

@@ -20,6 +20,7 @@ class Purpose(enum.IntEnum):
   ORDER = 1
   AUGMENT = 2
   SCORES = 3
+  BIASED = 4
 
 
 def purpose_key(seed: jax.Array | int, purpose: Purpose) -> jax.Array:

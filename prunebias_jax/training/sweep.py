@@ -19,6 +19,7 @@ from prunebias_jax import data, store
 from prunebias_jax.config import Sweep
 from prunebias_jax.data.dataset import Dataset
 from prunebias_jax.pruning.structure import log_incomplete
+from prunebias_jax.training import weighting
 from prunebias_jax.training.board import Board
 from prunebias_jax.training.choice import choose
 from prunebias_jax.training.chunk import Chunk, PreemptedError
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 CHECKPOINTS = "checkpoints"
 LAYERS = "layers.csv"
 OVERVIEW = "model.txt"
+WEIGHTS = "weights.csv"
 
 
 def train(
@@ -136,6 +138,9 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
     rows = -(-len(seed_rows(sweep)) // hosts.count)
     engine = choose(engine, rows)
     log_incomplete(sweep.pruning, engine.layers)
+    reweights = sweep.loss.kind in weighting.REWEIGHTED
+    if reweights:
+      weighting.log_empty(dataset, sweep.loss)
     run = store.create(
       workdir,
       facts=facts(sweep, dataset, engine, hosts.count),
@@ -143,6 +148,9 @@ def _prepare(engine: Engine, workdir: Path, hosts: Hosts) -> list[list[str]]:
       dataset=dataset,
     )
     store.write_atomically(workdir / OVERVIEW, parameter_overview(engine))
+    if reweights:
+      table = weighting.weight_table(dataset, sweep.loss)
+      store.write_atomically(workdir / WEIGHTS, table.to_csv(index=False))
   added = _missing(sweep, run)
   if added.size:
     log.info("%s grows by %d members", workdir, len(added))

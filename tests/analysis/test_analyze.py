@@ -230,7 +230,9 @@ def test_pairs_go_by_seed_not_by_order(make_splits: MakeSplits) -> None:
 def test_no_shared_seed(make_splits: MakeSplits) -> None:
   members = [("dense", 0.0, "none", 0), ("magnitude", 0.9, "none", 1)]
   result = analyze(make_splits(members))
-  assert result.tables["contrasts"].empty
+  contrasts = result.tables["contrasts"]
+  assert contrasts["reason"].str.contains("unpaired").any()
+  assert contrasts[["low", "high", "t_p", "signflip_p"]].isna().all(axis=None)
   assert any("1 of 1 members of magnitude" in note for note in result.notes)
   assert not any("K >= 6" in note for note in result.notes)
 

@@ -130,6 +130,13 @@ def test_moves_and_stretches_with_the_values(
   )
 
 
+def test_draws_of_equal_seeds_have_no_spread() -> None:
+  values = np.full((20, 1), 0.3)
+  values[0] = 0.9
+  found = bootstrap_interval(values, statistic="sd", method="percentile")
+  assert found.low == [0]
+
+
 def test_unknown_names_are_refused() -> None:
   with pytest.raises(InputError, match="unknown statistic 'median'"):
     bootstrap_interval(_cells(20), statistic="median", method="bca")

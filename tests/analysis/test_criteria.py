@@ -1,7 +1,7 @@
 from collections.abc import Callable
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ def test_what_cannot_be_correlated() -> None:
   )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(5, 20))
 def test_only_the_order_counts(seed: int, count: int) -> None:
   rng = np.random.default_rng(seed)
@@ -82,6 +83,7 @@ def _slow_rule(values, labels, value) -> bool:
   return bool(said)
 
 
+@settings(deadline=None)
 @given(
   st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=12)
 )

@@ -5,6 +5,9 @@ Bounds are coverage .95 +- .02 and size .05 +- .015 (discrete tests: at most
 """
 
 from collections.abc import Callable
+from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -211,3 +214,19 @@ def test_nothing_is_marked_without_seeds_or_spread() -> None:
   values[0] = 0.1 + 0.2
   assert not unlike_normal(values).any()
   assert not unlike_normal(np.array([[0.0], [0.0], [9.0]])).any()
+
+
+@pytest.mark.slow
+def test_the_script_prints_its_tables() -> None:
+  script = Path(__file__).parents[2] / "scripts" / "simulate_inference"
+  done = subprocess.run(
+    [sys.executable, script, "--replicates", "20"],
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  tables = [part for part in done.stdout.split("\n\n") if part[0] == "|"]
+  assert len(tables) == 9
+  for table in tables:
+    columns = {line.count("|") for line in table.strip().splitlines()}
+    assert len(columns) == 1

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pandas as pd
@@ -73,6 +73,14 @@ def test_verdicts() -> None:
   ]
 
 
+def test_a_degraded_seed_makes_bounds_doubtful() -> None:
+  changes = np.random.default_rng(0).normal(0, 1e-3, (2, 12, 2))
+  changes[1, 5, 1] = 0.05
+  changes[1, 7, 1] = np.nan
+  doubtful = _judged(changes).doubtful.tolist()
+  assert doubtful == [[False, False], [False, True]]
+
+
 def test_no_difference_seen_is_not_safe() -> None:
   for pairs in (1, 5):
     safety = _judged(np.zeros((2, pairs, 1)))
@@ -89,6 +97,7 @@ def test_a_pair_without_a_value_cannot_be_safe() -> None:
   assert safety.pairs[:, 0].tolist() == [5, 6]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.5, 4.0))
 def test_verdicts_keep_their_order(seed: int, factor: float) -> None:
   rng = np.random.default_rng(seed)

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ import xarray as xr
 from prunebias_jax.analysis import Options, analyze
 from prunebias_jax.analysis.criteria import find, rank
 from prunebias_jax.analysis.criteria.review import BUDGETS, review_size
+from prunebias_jax.analysis.exemplars.votes import modal, votes_of
 
 Splits = dict[str, xr.Dataset]
 MakeSplits = Callable[..., Splits]
@@ -43,6 +44,7 @@ def _recall_over_all_orders(scores, events, budget: float) -> float:
   )
 
 
+@settings(deadline=None)
 @given(
   st.lists(
     st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=40
@@ -106,9 +108,14 @@ def _top(scores: np.ndarray, events: np.ndarray, share: float) -> float:
   return float(events[chosen].sum() / events.sum())
 
 
-def _row(table: pd.DataFrame, **where: object) -> pd.Series:
+def _at(table: pd.DataFrame, **where: object) -> pd.DataFrame:
   for column, value in where.items():
     table = table[table[column] == value]
+  return table
+
+
+def _row(table: pd.DataFrame, **where: object) -> pd.Series:
+  table = _at(table, **where)
   assert len(table) == 1, table
   return table.iloc[0]
 
@@ -255,6 +262,40 @@ def test_ties_of_the_modal_label_follow_the_parity(
       criterion="uncertainty",
     )
     np.testing.assert_allclose(row["base_rate"], flips / row["n"])
+
+
+@pytest.mark.parametrize("parity", ["default", "paper"])
+@pytest.mark.parametrize("multiclass", [False, True])
+def test_flips_are_the_exemplars(
+  make_splits: MakeSplits, edit: Edit, parity: str, multiclass: bool
+) -> None:
+  """With so many ties that the rule matters."""
+  members = [
+    (pruner, sparsity, "none", seed)
+    for pruner, sparsity in (("dense", 0.0), ("magnitude", 0.9))
+    for seed in range(4)
+  ]
+  splits = edit(
+    make_splits(members, multiclass=multiclass, examples=400),
+    "test",
+    "logits",
+    np.rint,
+  )
+  tables = analyze(splits, options=Options(parity=parity)).tables
+  logits = splits["test"]["logits"].to_numpy()
+  labels = [
+    modal(votes_of(part, exclusive=multiclass), parity)[0]
+    for part in (logits[:4], logits[4:])
+  ]
+  flips = np.mean(labels[0] != labels[1], axis=0)
+  rows = _at(
+    tables["sample_criteria"],
+    identity="",
+    target="flip",
+    criterion="entropy",
+  )
+  rows = rows[rows["attribute"] != "(mean)"]
+  np.testing.assert_allclose(rows["base_rate"], flips)
 
 
 def test_what_cannot_be_judged_says_why(

@@ -20,6 +20,7 @@ from prunebias_jax.training import mask_update, member, scoring
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.members import member_table, pruner_name
 from prunebias_jax.training.population import Population
+from prunebias_jax.training.recipe import make_recipe
 
 
 class Two(nn.Module):
@@ -33,7 +34,7 @@ class Two(nn.Module):
 
 
 def recipe_of(**pruning):
-  return member.make_recipe(
+  return make_recipe(
     Train(epochs=4),
     model=Two(),
     task="multilabel",
@@ -133,7 +134,7 @@ def test_regrown_weights_begin_at_zero_without_momentum(
   fresh, batch, optimizer
 ):
   """The masks are those of the definition; what stays keeps its momentum."""
-  recipe = member.make_recipe(
+  recipe = make_recipe(
     Train(epochs=4, optimizer=optimizer),
     model=Two(),
     task="multilabel",

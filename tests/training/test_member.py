@@ -10,12 +10,15 @@ from prunebias_jax import models
 from prunebias_jax.config import Model, Train
 from prunebias_jax.pruning.masks import apply_masks, prunable
 from prunebias_jax.training import mask_update, member
+from prunebias_jax.training.layout import TrainData
+from prunebias_jax.training.loss import loss_and_accuracy
 from prunebias_jax.training.randomness import (
   Purpose,
   augment_key,
   epoch_order,
   purpose_key,
 )
+from prunebias_jax.training.recipe import make_recipe
 
 
 def recipe_of(**changes):
@@ -23,16 +26,14 @@ def recipe_of(**changes):
     Model(name="cnn", width=0.25), outputs=3, lowering="plain"
   )
   config = Train(epochs=4, **{"warmup": 0.0, **changes})
-  return member.make_recipe(
-    config, model=model, task="multilabel", steps_per_epoch=5
-  )
+  return make_recipe(config, model=model, task="multilabel", steps_per_epoch=5)
 
 
 @pytest.fixture
 def batch():
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
-  return images, rng.integers(0, 2, (6, 3)).astype(np.uint8)
+  return TrainData(images, rng.integers(0, 2, (6, 3)).astype(np.uint8))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -52,7 +53,7 @@ def test_steps_equal_those_of_the_optax_optimizer(optimizer, decay, batch):
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
   params, stats = state.params, state.batch_stats
   moments = reference.init(params)
-  images, labels = batch
+  images, labels = batch.images, batch.labels
 
   def loss_of(params, stats):
     logits, updated = recipe.model.apply(
@@ -65,7 +66,7 @@ def test_steps_equal_those_of_the_optax_optimizer(optimizer, decay, batch):
     return losses.mean(), updated["batch_stats"]
 
   for step in range(3):
-    state, progress = member.train_step(recipe, state, images, labels, step)
+    state, progress = member.train_step(recipe, state, batch, step)
     (loss, stats), gradient = jax.value_and_grad(loss_of, has_aux=True)(
       params, stats
     )
@@ -116,7 +117,7 @@ def test_nesterov_looks_ahead():
 
 def test_momentum_is_zeroed_where_an_epoch_begins(batch):
   keeps = recipe_of()
-  forgets = member.make_recipe(
+  forgets = make_recipe(
     Train(epochs=4, warmup=0, reset_momentum=True),
     model=keeps.model,
     task="multilabel",
@@ -124,7 +125,7 @@ def test_momentum_is_zeroed_where_an_epoch_begins(batch):
     first_step=7,
   )
   state = member.init(keeps, jnp.uint32(0), (8, 8, 1))
-  step = jax.jit(lambda s, k: member.train_step(forgets, s, *batch, k)[0])
+  step = jax.jit(lambda s, k: member.train_step(forgets, s, batch, k)[0])
   state = step(state, 9)
   fresh = member.restart(forgets, state)
   for number, zeroed in ((12, True), (17, True), (11, False), (15, False)):
@@ -139,7 +140,7 @@ def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
   state = mask_update.prune(recipe, state, jnp.array([200], jnp.int32))
   for step in range(3):
-    state, _ = member.train_step(recipe, state, *batch, step)
+    state, _ = member.train_step(recipe, state, batch, step)
     zeros = sum(
       int((np.asarray(x) == 0).sum()) for x in prunable(state.params).values()
     )
@@ -157,15 +158,14 @@ def test_pruned_weights_stay_zero_though_their_gradient_is_not(batch):
 def test_train_steps_is_train_step_repeated(batch):
   recipe = recipe_of()
   state = member.init(recipe, jnp.uint32(0), (8, 8, 1))
-  images, labels = (jnp.stack([x, x[::-1], x]) for x in batch)
+  batches = jax.tree.map(lambda x: jnp.stack([x, x[::-1], x]), batch)
   many, progress = member.train_steps(
-    recipe, state, images, labels, jnp.int32(4), jnp.int32(2)
+    recipe, state, batches, jnp.int32(4), jnp.int32(2)
   )
   total = 0.0
   for index in range(2):
-    state, one = member.train_step(
-      recipe, state, images[index], labels[index], 4 + index
-    )
+    own = TrainData(batches.images[index], batches.labels[index])
+    state, one = member.train_step(recipe, state, own, 4 + index)
     total += float(one.loss)
   np.testing.assert_allclose(progress.loss, total, rtol=1e-5)
   jax.tree.map(
@@ -177,7 +177,7 @@ def test_train_steps_is_train_step_repeated(batch):
 
 def test_loss_and_accuracy_by_definition():
   logits = jnp.array([[2.0, -1.0], [0.5, 3.0]])
-  loss, accuracy = member.loss_and_accuracy(
+  loss, accuracy = loss_and_accuracy(
     "multilabel", logits, jnp.array([[1, 0], [0, 1]])
   )
   p = 1 / (1 + np.exp(-np.asarray(logits)))
@@ -185,9 +185,7 @@ def test_loss_and_accuracy_by_definition():
   expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
   assert accuracy == 0.75
-  loss, accuracy = member.loss_and_accuracy(
-    "multiclass", logits, jnp.array([0, 0])
-  )
+  loss, accuracy = loss_and_accuracy("multiclass", logits, jnp.array([0, 0]))
   softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
   np.testing.assert_allclose(loss, -np.log(softmax[:, 0]).mean(), rtol=1e-5)
   assert accuracy == 0.5
@@ -198,14 +196,14 @@ def test_smoothed_loss_by_definition():
   p = 1 / (1 + np.exp(-np.asarray(logits)))
   y = np.array([[0.95, 0.05], [0.05, 0.95]])
   expected = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
-  loss, accuracy = member.loss_and_accuracy(
+  loss, accuracy = loss_and_accuracy(
     "multilabel", logits, jnp.array([[1, 0], [0, 1]]), 0.1
   )
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
   assert accuracy == 0.75
   p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
   expected = -(0.95 * np.log(p[:, 0]) + 0.05 * np.log(p[:, 1])).mean()
-  loss, accuracy = member.loss_and_accuracy(
+  loss, accuracy = loss_and_accuracy(
     "multiclass", logits, jnp.array([0, 0]), 0.1
   )
   np.testing.assert_allclose(loss, expected, rtol=1e-5)

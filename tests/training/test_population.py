@@ -9,10 +9,10 @@ import pytest
 from prunebias_jax import models
 from prunebias_jax.config import Model, Train
 from prunebias_jax.data.augment import Augment
-from prunebias_jax.training import member
 from prunebias_jax.training.layout import SHARED, TrainData, make_mesh
 from prunebias_jax.training.lift import in_turn
 from prunebias_jax.training.population import Population
+from prunebias_jax.training.recipe import make_recipe
 
 BATCH = 8
 SIZE = (8, 8, 1)
@@ -35,7 +35,7 @@ def make_population(
     Model(name=net, width=0.25), outputs=3, lowering=lowering
   )
   return Population(
-    recipe=member.make_recipe(
+    recipe=make_recipe(
       config, model=model, task=dataset.task, steps_per_epoch=steps
     ),
     augment=Augment(flip=True, crop=1),

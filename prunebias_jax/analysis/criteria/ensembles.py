@@ -11,6 +11,7 @@ import scipy.special
 
 from prunebias_jax.analysis.columns import ALL
 from prunebias_jax.analysis.evidence import Evidence
+from prunebias_jax.analysis.exemplars.votes import UNIT
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.uncertainty import binary_entropy, log_softmax
@@ -79,11 +80,11 @@ def ensemble(
       else:
         sums[name] = values
   count = len(places)
-  votes, p = sums["votes"], sums["p"]
+  votes, lean = sums["votes"], sums["lean"]
   modal = (
-    _modal_class(votes, p, evidence.options.parity)
+    _modal_class(votes, lean, evidence.options.parity)
     if facts.exclusive
-    else _modal_attribute(votes, p, count, evidence.options.parity)
+    else _modal_attribute(votes, lean, count, evidence.options.parity)
   )
   return Ensemble(
     members=count,
@@ -124,13 +125,14 @@ def _attribute_sums(
     wrong &= facts.present
   sums = {
     "votes": positive.astype(np.int32),
-    "p": p,
+    "lean": np.rint((2 * p - 1) * UNIT),
     "errors": wrong.astype(np.int32),
   }
   if not scored:
     return sums
   return {
     **sums,
+    "p": p,
     "p_squared": p**2,
     # From |z|, so that it keeps its digits where p is close to 1.
     "uncertainty": scipy.special.expit(-np.abs(logits, dtype=np.float64)),
@@ -147,7 +149,7 @@ def _class_sums(
   top = np.argmax(logits, axis=1)[:, None]
   sums = {
     "votes": (top == np.arange(logits.shape[1])).astype(np.int32),
-    "p": p,
+    "lean": np.rint(p * UNIT),
     "errors": (~np.take_along_axis(facts.labels, top, 1)).astype(np.int32),
   }
   if not scored:
@@ -156,6 +158,7 @@ def _class_sums(
   np.put_along_axis(rest, top, 0.0, axis=1)
   return {
     **sums,
+    "p": p,
     "p_squared": p**2,
     "uncertainty": rest.sum(axis=1, keepdims=True),
     "entropy": -(p * log_p).sum(axis=1, keepdims=True) / np.log(2.0),
@@ -163,20 +166,20 @@ def _class_sums(
 
 
 def _modal_attribute(
-  votes: np.ndarray, p: np.ndarray, count: int, parity: Parity
+  votes: np.ndarray, lean: np.ndarray, count: int, parity: Parity
 ) -> np.ndarray:
   """Ties: the larger mean probability, then 0; the paper's rule: 1."""
   tied = 2 * votes == count
   positive = 2 * votes > count
-  return np.where(tied, (parity == "paper") | (2 * p > count), positive)
+  return np.where(tied, (parity == "paper") | (lean > 0), positive)
 
 
 def _modal_class(
-  votes: np.ndarray, p: np.ndarray, parity: Parity
+  votes: np.ndarray, lean: np.ndarray, parity: Parity
 ) -> np.ndarray:
   """Int [example, 1]. Ties as for attributes: the paper takes the last id."""
   most = votes == votes.max(axis=1, keepdims=True)
   if parity == "paper":
     last = most.shape[1] - 1 - np.argmax(most[:, ::-1], axis=1)
     return last[:, None]
-  return np.argmax(np.where(most, p, -1.0), axis=1)[:, None]
+  return np.argmax(np.where(most, lean, -1.0), axis=1)[:, None]

@@ -35,6 +35,7 @@ class Safety:
     upper: the same from above.
     p_safe: of "it grew by the margin or more", Holm over the levels.
     p_not_safe: of "it grew by the margin or less", Holm over the levels.
+    doubtful: bool, the changes look unlike normal: the bounds are doubtful.
     verdict: object, `SAFE`, `NOT_SAFE`, `UNDECIDED` or `NOT_AVAILABLE`.
   """
 
@@ -45,6 +46,7 @@ class Safety:
   upper: np.ndarray
   p_safe: np.ndarray
   p_not_safe: np.ndarray
+  doubtful: np.ndarray
   verdict: np.ndarray
 
 
@@ -108,6 +110,7 @@ def judge(
     upper=change + width,
     p_safe=p_safe,
     p_not_safe=p_not_safe,
+    doubtful=np.stack([one.doubtful for one in found]),
     verdict=verdict,
   )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.available import DOUBTFUL
 from prunebias_jax.analysis.columns import MEAN, TABLES
 from prunebias_jax.analysis.criteria.families import BIAS, Family
 from prunebias_jax.analysis.criteria.safety import (
@@ -99,6 +100,7 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
       (pairs > 1) & np.isfinite(change) & np.isnan(family.safety.lower),
       "the same change in every seed: no bounds",
     ),
+    (family.safety.doubtful, DOUBTFUL),
     *(
       (averaged == count, f"mean over {count} of {outputs} {plural}")
       for count in range(outputs)

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.stats
 
 REACH = 0.05
+ROUNDING = 1e-10
 MOST = 10_000  # arrangements that are enumerated; more are drawn
 
 
@@ -88,10 +89,10 @@ class Exchange:
     Exact, or (1 + hits) / (1 + draws), since the observed one is row 0.
 
     Args:
-      statistics: float64 [arrangement, ...]; larger is more extreme.
+      statistics: float64 [arrangement, ...]; larger is more extreme. Of the
+        order of 1, or counts: what differs by rounding is the same.
     """
-    reached = statistics[0] - 1e-9 * np.abs(statistics[0])
-    return np.mean(statistics >= reached, axis=0)
+    return np.mean(statistics >= statistics[0] - ROUNDING, axis=0)
 
   def mean(self, statistics: np.ndarray) -> np.ndarray:
     """Mean under the null: over all arrangements, or over the drawn ones."""
@@ -171,8 +172,13 @@ def _all_swaps(pairs: int) -> np.ndarray:
 
 
 def _all_sides(both: int, first: int) -> np.ndarray:
-  """All ways to choose the first side; the observed one comes first."""
+  """All ways to choose the first side, of mirror images one.
+
+  The observed one comes first.
+  """
   chosen = np.array(list(itertools.combinations(range(both), first)))
+  if 2 * first == both:
+    chosen = chosen[chosen[:, 0] == 0]
   sides = np.zeros((len(chosen), both), bool)
   np.put_along_axis(sides, chosen, True, axis=1)
   return sides

@@ -173,7 +173,10 @@ def _ends(
   drawn = values.T @ weights.T / seeds
   if statistic == "sd":
     squares = (values.T**2) @ weights.T / seeds
-    variance = np.maximum(squares - drawn**2, 0.0)
+    variance = squares - drawn**2
+    # A draw of equal seeds has no spread, and the square root of rounding is
+    # no longer small.
+    variance[variance <= ROUNDING * squares] = 0.0
     drawn = np.sqrt(variance * seeds / (seeds - 1))
   drawn.sort(axis=1)
   tail = (1 - level) / 2

@@ -1,0 +1,305 @@
+"""The table "contrasts": every population against dense.
+
+Paired by seed wherever members pair; what is done where they do not, or where
+several share a dense parent, is this project's and stands in `reason`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from prunebias_jax.analysis.cells import Cells, make_cells
+from prunebias_jax.analysis.columns import ALL, MEAN, TABLES
+from prunebias_jax.analysis.evidence import Evidence
+from prunebias_jax.analysis.flags import join_reasons
+from prunebias_jax.analysis.inference import (
+  benjamini_hochberg,
+  brown_forsythe,
+  fewest_pairs,
+  paired_contrast,
+  pitman_morgan,
+  welch,
+)
+from prunebias_jax.analysis.rates import divide
+from prunebias_jax.analysis.variance.design import (
+  CROSSED_DESIGN,
+  crossed_factors,
+)
+from prunebias_jax.analysis.variance.rows import (
+  Numbers,
+  averaged_reasons,
+  by_availability,
+  missing_reasons,
+  part,
+)
+
+UNPAIRED = (
+  "unpaired: t_p is Welch's, pitman_morgan_p is Brown and Forsythe's, n_seeds "
+  "of the smaller side"
+)
+ONE_PARENT = (
+  "all share one dense member: about compressed members against that one, "
+  "whose own spread over seeds is not seen"
+)
+FEW_PARENTS = "members of one dense parent are averaged: n_seeds counts parents"
+
+_NUMBERS = (
+  "difference",
+  "low",
+  "high",
+  "sd_difference",
+  "t_p",
+  "signflip_p",
+  "wilcoxon_p",
+  "correlation",
+  "variance_ratio",
+  "ratio_low",
+  "ratio_high",
+  "pitman_morgan_p",
+)
+_HIDDEN = "nonzero"  # not a column: for the reasons
+# What a design without independent members leaves.
+_DESCRIPTIVE = ("difference", "sd_difference", "variance_ratio")
+
+
+def contrasts_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
+  """The table "contrasts" of one evaluation.
+
+  Empty where there is no dense population to compare with.
+  """
+  cells = make_cells(arrays)
+  found = evidence.populations()
+  parts = []
+  for population, (dense, pairs) in evidence.compared().items():
+    if len(pairs):
+      part_of = _paired(evidence, cells, pairs)
+    else:
+      part_of = _unpaired(evidence, cells, found[population], found[dense])
+    columns = _without_inference(evidence, found[population], part_of)
+    columns["p_adjusted"] = _adjusted(cells.key, columns["t_p"])
+    parts.append(part("contrasts", population, cells.key, arrays, columns))
+  if not parts:
+    return pd.DataFrame(columns=list(TABLES["contrasts"]))
+  return pd.concat(parts, ignore_index=True)
+
+
+def _paired(
+  evidence: Evidence,
+  cells: Cells,
+  pairs: np.ndarray,
+) -> dict[str, np.ndarray]:
+  """The columns of a population that pairs with dense members."""
+  level = evidence.options.level
+  values, averaged = cells.flat(pairs.T.ravel())
+  both = np.stack(np.split(values, 2))
+  parents = np.unique(pairs[:, 1], return_inverse=True)[1]
+  distinct = len(np.unique(parents))
+  note = ""
+  if distinct == 1 < len(pairs):
+    note = ONE_PARENT
+  elif distinct < len(pairs):
+    note = FEW_PARENTS
+    # Members of one dense parent are no independent pairs; their means are.
+    mean = (parents == np.arange(distinct)[:, None]).astype(np.float64)
+    mean /= mean.sum(axis=1, keepdims=True)
+    both = np.stack([_averaged_rows(mean, one) for one in both])
+  units = both.shape[1]
+
+  def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
+    compressed, dense = both[:, seeds][:, :, chosen]
+    return _contrast(compressed, dense, level, own_dense=not note)
+
+  seeds, numbers = by_availability(
+    np.isfinite(both).all(axis=0), (*_NUMBERS, _HIDDEN), summarise
+  )
+  nonzero = numbers.pop(_HIDDEN)
+  reason = join_reasons(
+    len(cells.key),
+    [
+      *missing_reasons(seeds, units, "pairs", averaged),
+      (np.full(len(cells.key), bool(note)), note),
+      *_unavailable(seeds, nonzero, numbers, own_dense=not note),
+      *averaged_reasons(averaged, cells),
+    ],
+  )
+  return {"n_seeds": seeds, **numbers, "reason": reason}
+
+
+def _averaged_rows(mean: np.ndarray, values: np.ndarray) -> np.ndarray:
+  """Means over rows; NaN where one of those that are meant is."""
+  finite = np.isfinite(values)
+  missing = (mean > 0).astype(np.float64) @ ~finite > 0
+  return np.where(missing, np.nan, mean @ np.where(finite, values, 0.0))
+
+
+def _contrast(
+  compressed: np.ndarray, dense: np.ndarray, level: float, *, own_dense: bool
+) -> Numbers:
+  """Contrast and variance ratio by the names of the table's columns."""
+  result = paired_contrast(compressed, dense, level=level)
+  missing = np.full(compressed.shape[1], np.nan)
+  numbers = {
+    "difference": result.difference.estimate,
+    "low": result.difference.low,
+    "high": result.difference.high,
+    "sd_difference": result.sd,
+    "t_p": result.t_p,
+    "signflip_p": result.signflip_p,
+    "wilcoxon_p": result.wilcoxon_p,
+    "correlation": result.correlation,
+    "nonzero": result.nonzero,
+  }
+  names = ("variance_ratio", "ratio_low", "ratio_high", "pitman_morgan_p")
+  if not own_dense:
+    return {**numbers, **dict.fromkeys(names, missing), "correlation": missing}
+  ratio = pitman_morgan(compressed, dense, level=level)
+  of_ratio = (ratio.ratio, ratio.low, ratio.high, ratio.p)
+  return {**numbers, **dict(zip(names, of_ratio, strict=True))}
+
+
+def _unpaired(
+  evidence: Evidence,
+  cells: Cells,
+  compressed: np.ndarray,
+  dense: np.ndarray,
+) -> dict[str, np.ndarray]:
+  """The columns of a population whose seeds have nothing to do with dense."""
+  level = evidence.options.level
+  values, averaged = cells.flat(np.concatenate([compressed, dense]))
+  count = len(compressed)
+  finite = np.isfinite(values)
+  first, second = finite[:count].sum(axis=0), finite[count:].sum(axis=0)
+
+  def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
+    rows = [seeds[seeds < count], seeds[seeds >= count]]
+    missing = np.full(len(chosen), np.nan)
+    numbers = dict.fromkeys(_NUMBERS, missing)
+    if not (len(rows[0]) and len(rows[1])):
+      return numbers
+    one, other = (values[np.ix_(side, chosen)] for side in rows)
+    result = welch(one, other, level=level)
+    numbers |= {
+      "difference": result.difference.estimate,
+      "low": result.difference.low,
+      "high": result.difference.high,
+      "t_p": result.p,
+      "pitman_morgan_p": brown_forsythe(one, other),
+    }
+    if min(map(len, rows)) > 1:
+      variances = [side.var(axis=0, ddof=1) for side in (one, other)]
+      numbers["sd_difference"] = np.sqrt(variances[0] + variances[1])
+      numbers["variance_ratio"] = divide(variances[0], variances[1])
+    return numbers
+
+  _, numbers = by_availability(finite, _NUMBERS, summarise)
+  seeds = np.minimum(first, second)
+  several = seeds > 0
+  reason = join_reasons(
+    len(cells.key),
+    [
+      *missing_reasons(seeds, min(count, len(dense)), "seeds", averaged),
+      (several, UNPAIRED),
+      (
+        several & np.isnan(numbers["t_p"]),
+        "interval and t not available: needs two seeds on either side and "
+        "some spread",
+      ),
+      (
+        several & np.isnan(numbers["pitman_morgan_p"]),
+        "spread not tested: needs 10 seeds on either side",
+      ),
+      *averaged_reasons(averaged, cells),
+    ],
+  )
+  return {"n_seeds": seeds, **numbers, "reason": reason}
+
+
+def _without_inference(
+  evidence: Evidence, places: np.ndarray, columns: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+  """Leaves out intervals and tests where members are not independent."""
+  if not crossed_factors(evidence.members.iloc[places]):
+    return columns
+  found = dict(columns)
+  for name in _NUMBERS:
+    if name not in _DESCRIPTIVE:
+      found[name] = np.full(len(columns[name]), np.nan)
+  found["reason"] = join_reasons(
+    len(columns["reason"]),
+    [
+      (np.full(len(columns["reason"]), True), CROSSED_DESIGN),
+      *(
+        (columns["reason"] == text, text)
+        for text in np.unique(columns["reason"]).tolist()
+        if text
+      ),
+    ],
+  )
+  return found
+
+
+def _adjusted(key: pd.DataFrame, p: np.ndarray) -> np.ndarray:
+  """Benjamini and Hochberg's p within one rule and metric.
+
+  Single attributes and groups are one family, the means over attributes (and a
+  classifier as a whole) another: these say the same again.
+  """
+  summary = key["attribute"].isin([MEAN, ALL]).to_numpy()
+  result = np.full(len(p), np.nan)
+  families = key.groupby(["threshold_rule", "metric", summary], sort=False)
+  for places in families.indices.values():
+    result[places] = benjamini_hochberg(p[places])
+  return result
+
+
+def _unavailable(
+  pairs: np.ndarray,
+  nonzero: np.ndarray,
+  numbers: Mapping[str, np.ndarray],
+  *,
+  own_dense: bool,
+) -> list[tuple[np.ndarray, str]]:
+  """Reasons for the parts of a contrast that are NaN."""
+  fewest = fewest_pairs()
+  no_spread = numbers["sd_difference"] == 0
+  found = [
+    (pairs == 1, "interval and t not available: one pair"),
+    (
+      no_spread,
+      "interval and t not available: the same difference in every seed",
+    ),
+    *(
+      (
+        (pairs > 0) & (nonzero == count),
+        "sign-flip and Wilcoxon not available: "
+        f"needs {fewest} non-zero differences, has {count}",
+      )
+      for count in range(fewest)
+    ),
+  ]
+  if not own_dense:
+    text = "correlation and variance ratio not available: shared dense members"
+    return [*found, (pairs > 0, text)]
+  return [
+    *found,
+    (
+      (pairs > 0) & (pairs < 3),
+      "correlation and variance ratio not available: needs K >= 3",
+    ),
+    (
+      (pairs >= 3) & np.isnan(numbers["correlation"]),
+      "correlation not available: one side is the same in every seed",
+    ),
+    (
+      (pairs >= 3) & np.isnan(numbers["variance_ratio"]),
+      "variance ratio not available: dense is the same in every seed",
+    ),
+    (
+      np.isfinite(numbers["variance_ratio"])
+      & np.isnan(numbers["pitman_morgan_p"]),
+      "variance ratio not tested: the sides are a straight line of each other, "
+      "or compressed is the same in every seed",
+    ),
+  ]

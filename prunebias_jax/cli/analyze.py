@@ -1,0 +1,94 @@
+"""`prunebias analyze`: every statistic from the logits of a run."""
+
+import argparse
+from pathlib import Path
+
+from prunebias_jax import store
+from prunebias_jax.analysis.options import Options
+from prunebias_jax.analysis.parity import PARITIES
+from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.errors import InputError
+
+DEFAULT = Options()
+
+
+def add(verbs: Verbs) -> None:
+  """Adds the verb."""
+  parser = verbs.add("analyze", analyze)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument(
+    "--parity",
+    choices=PARITIES,
+    default=DEFAULT.parity,
+    help="paper: the papers' own forms where the default differs",
+  )
+  parser.add_argument(
+    "--level",
+    type=float,
+    default=DEFAULT.level,
+    help=f"coverage of the intervals (default: {DEFAULT.level})",
+  )
+  parser.add_argument(
+    "--skip-bad",
+    action="store_true",
+    help="leave out members whose logits are not finite",
+  )
+  parser.add_argument(
+    "--bootstrap",
+    type=int,
+    default=DEFAULT.bootstraps,
+    metavar="N",
+    help="draws of members and test examples together, for bootstrap intervals "
+    "in variance.csv; 1000 is usual (default: none)",
+  )
+  parser.add_argument(
+    "--queue",
+    type=int,
+    default=DEFAULT.queue,
+    metavar="N",
+    help="examples of each attribute and population in exemplars.csv, at most, "
+    f"besides the exemplars and the controls (default: {DEFAULT.queue})",
+  )
+  parser.add_argument(
+    "--permutations",
+    type=int,
+    default=DEFAULT.permutations,
+    metavar="N",
+    help="arrangements of the members to draw where they are too many to try "
+    f"them all (default: {DEFAULT.permutations})",
+  )
+  parser.add_argument(
+    "--safe-margin",
+    type=float,
+    default=DEFAULT.safe_margin,
+    help="how much a bias may grow where compression is called safe "
+    f"(default: {DEFAULT.safe_margin})",
+  )
+
+
+def analyze(options: argparse.Namespace) -> None:
+  """Computes every statistic from the stored logits."""
+  run = store.open_run(options.run_directory)
+  chosen = Options(
+    parity=options.parity,
+    level=options.level,
+    skip_bad=options.skip_bad,
+    queue=options.queue,
+    permutations=options.permutations,
+    safe_margin=options.safe_margin,
+    bootstraps=options.bootstrap,
+  )
+  done = run.members()["done"]
+  if not done.any():
+    raise InputError(
+      f"{run.path} has no finished member; train it to the end first"
+    )
+  if not done.all():
+    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")
+  result = run.analyze(chosen)
+  for note in result.notes:
+    print(note)
+  print(
+    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
+    f"prunebias report {run.path}"
+  )

@@ -124,9 +124,17 @@ class Examples:
 
   @property
   def dense(self) -> int | None:
-    """The place of the dense population, if there is one."""
-    plain = Population("dense", 0.0, "none")
-    return self.populations.index(plain) if plain in self.populations else None
+    """The place of the population that the others are compared with.
+
+    The unquantized one of the pruner "dense"; where there is none, the first
+    unquantized one of sparsity 0; None where there is none either.
+    """
+    plain = [
+      place
+      for place, one in enumerate(self.populations)
+      if (one.sparsity, one.quantization) == (0.0, "none")
+    ]
+    return plain[0] if plain else None
 
   def places(self, population: int) -> np.ndarray:
     """Where a population's members are on the member axis."""

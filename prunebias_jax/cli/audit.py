@@ -6,7 +6,6 @@ import sys
 
 from prunebias_jax import store
 from prunebias_jax.cli.arguments import Verbs
-
 from prunebias_jax.errors import InputError
 
 
@@ -45,6 +44,78 @@ def add(verbs: Verbs) -> None:
     help="groups are shown only after the verdict",
   )
 
+  parser.add_argument(
+    "--export",
+    metavar="DIR",
+    type=Path,
+    help="write a static gallery of the head of the queue, and end",
+  )
+  parser.add_argument(
+    "--top", type=int, default=200, help="of --export: how many (default: 200)"
+  )
+  parser = verbs.add("relabel", relabel)
+  parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument(
+    "--output", metavar="FILE", type=Path, required=True, help="CSV to write"
+  )
+  parser.add_argument(
+    "--split",
+    choices=("valid", "test"),
+    action="append",
+    help="whose verdicts (default: valid); give it once for each",
+  )
+  parser.add_argument(
+    "--wrong",
+    choices=("flip", "missing", "exclude"),
+    help="what becomes of a wrong label: the opposite (default), missing, or "
+    "its example is left out (the only one for classes)",
+  )
+  parser.add_argument(
+    "--ambiguous",
+    choices=("keep", "missing", "exclude"),
+    default="keep",
+    help="what becomes of an ambiguous label (default: keep)",
+  )
+  parser.add_argument(
+    "--least",
+    type=int,
+    default=1,
+    help="reviewers that must say so, and be more than half of those who "
+    "judged it (default: 1)",
+  )
+
+
+def relabel(options: argparse.Namespace) -> None:
+  """Writes corrections of labels from the verdicts of an audit."""
+  from prunebias_jax.audit.relabel import corrections
+
+  run = store.open_run(options.run_directory)
+  splits = tuple(dict.fromkeys(options.split or ["valid"]))
+  table = corrections(
+    run,
+    splits,
+    wrong=options.wrong,
+    ambiguous=options.ambiguous,
+    least=options.least,
+  )
+  options.output.parent.mkdir(parents=True, exist_ok=True)
+  store.write_atomically(options.output, table.to_csv(index=False))
+  left_out = int((table["attribute"] == "").sum())
+  print(
+    f"{len(table) - left_out} labels corrected, {left_out} examples left out: "
+    f"{options.output}"
+  )
+  if "test" in splits:
+    print(
+      "some are of the test split: what is trained with them is not tested on "
+      "unseen data, and says so"
+    )
+  if run.imported is None:
+    print(
+      f"next: prunebias train {run.path / store.SWEEP} --workdir NEW "
+      f"--data.corrections {options.output}"
+    )
+
 
 def audit(options: argparse.Namespace) -> None:
   """Opens the page on which people judge the exemplars of a run."""
@@ -78,6 +149,13 @@ def audit(options: argparse.Namespace) -> None:
         f"the audit of {run.path} was begun with {name} {kept}, not {value}; "
         "leave the option out to go on with it"
       )
+  if options.export is not None:
+    from prunebias_jax.audit.showcase import write_gallery
+
+    count = write_gallery(office, options.export, options.top)
+    office.close()
+    print(f"{count} examples in {options.export / 'index.html'}")
+    return
   unfinished = int((~run.members()["done"]).sum())
   if unfinished:
     print(f"{unfinished} members of {run.path} are not finished: left out")

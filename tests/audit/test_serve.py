@@ -242,15 +242,16 @@ def test_verdicts_of_another_run_are_refused(run, hostile, tmp_path, capsys):
 
 def test_an_analysis_is_offered_where_somebody_sits(run, monkeypatch):
   from prunebias_jax.cli import audit
+  from prunebias_jax.store import Run
 
   shutil.rmtree(run.path / "analysis")
   done = []
   monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-  monkeypatch.setattr(audit, "analyze", lambda options: done.append(options))
+  monkeypatch.setattr(Run, "analyze", lambda run: done.append(run.path))
   monkeypatch.setattr("builtins.input", lambda question: "n")
   with pytest.raises(InputError):
     audit.offer_analysis(run)
   assert not done
   monkeypatch.setattr("builtins.input", lambda question: "y")
   audit.offer_analysis(run)
-  assert done[0].run_directory == run.path
+  assert done == [run.path]

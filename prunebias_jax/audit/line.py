@@ -63,11 +63,18 @@ def make_line(
   Of several attributes the largest excess (Taxicab where there is none) comes
   first, then the smaller rank, then the attribute's place. In every twenty
   cases `plan.controls` are controls, as long as there are any, at places drawn
-  from the plan's seed.
+  from the plan's seed. What only exemplars can have is not asked of controls.
   """
   table = cases.of(population, question)
   if filters != Filters():
-    table = table[_let_through(examples, cases, table, population, filters)]
+    is_control = table["control"].to_numpy()
+    of_controls = dataclasses.replace(filters, onset=None, exemplar="")
+    through = np.where(
+      is_control,
+      _let_through(examples, cases, table, population, of_controls),
+      _let_through(examples, cases, table, population, filters),
+    )
+    table = table[through]
   key = table["excess"].fillna(table["taxicab"])
   table = table.assign(key=-key.fillna(0.0))
   order = ["key", "rank", "question"]

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from prunebias_jax.analysis.calibration import calibrated_thresholds
 from prunebias_jax.audit.app import make_app
+from prunebias_jax.audit.line import make_line
 from prunebias_jax.audit.log import Plan
 from prunebias_jax.audit.office import Office
 from prunebias_jax.audit.selection import Filters
@@ -95,6 +96,61 @@ def test_the_queue_does_not_tell_controls_from_exemplars(faces, desk):
   assert len(keys) == 1
   given = {record.arm for record in one.office.ledger.verdicts()}
   assert len(given) > 1
+
+
+def test_filters_leave_controls_in_the_queue(faces, desk):
+  one = desk(faces, Plan(controls=0.2))
+  for filters in (Filters(onset=0.99), Filters(exemplar="yes")):
+    arms = [p.arm for p in one.office.line(2, None, filters).places]
+    assert 0.1 < arms.count("control") / len(arms) < 0.3
+    assert arms.count("rest") <= arms.count("exemplar")
+  line = one.office.line(2, None, Filters(groups=((0, 1),)))
+  rows = [place.row for place in line.places]
+  assert one.office.examples.identities[rows, 0].all()
+  assert len(rows) > 5
+
+
+def test_controls_are_spread_over_the_queue_by_the_seed(faces, desk):
+  one = desk(faces, Plan(controls=0.2))
+  line = one.office.line(2, None, Filters())
+  arms = [place.arm for place in line.places]
+  for start in range(0, 60, 20):
+    assert arms[start : start + 20].count("control") == 4
+  excess = one.office.cases.of(2).set_index(["row", "question"])["excess"]
+  ranked = [
+    excess[place.row, place.question]
+    for place in line.places
+    if place.arm != "control"
+  ]
+  assert ranked == sorted(ranked, reverse=True)
+  plans = {
+    seed: make_line(
+      one.office.examples, one.office.cases, Plan(seed=seed), 2, None, Filters()
+    ).places
+    for seed in (0, 0, 1)
+  }
+  assert plans[0] != plans[1]
+
+
+def test_many_reviewers_at_once(faces, desk):
+  import concurrent.futures
+
+  one = desk(faces, Plan(overlap=1))
+
+  def work(reviewer):
+    for number in range(15):
+      one.judge(reviewer=reviewer)
+      if number % 5 == 4:
+        assert one.post(kind="undo", reviewer=reviewer).status_code == 200
+
+  names = [f"reviewer {number}" for number in range(6)]
+  with concurrent.futures.ThreadPoolExecutor(6) as threads:
+    for done in [threads.submit(work, name) for name in names]:
+      done.result()
+  counts = {name: 0 for name in names}
+  for record in one.office.ledger.verdicts():
+    counts[record.reviewer] += 1
+  assert set(counts.values()) == {12}
 
 
 def test_verdicts_stand_after_a_new_start(faces, desk, tmp_path):

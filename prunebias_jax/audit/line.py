@@ -80,11 +80,18 @@ def make_line(
   order = ["key", "rank", "question"]
   ranked = table[~table["control"]].sort_values(order, kind="stable")
   others = table[table["control"]].sample(frac=1, random_state=plan.seed)
-  rng = np.random.default_rng(plan.seed)
-  places = [*_interleaved(_places(ranked), _places(others), plan.controls, rng)]
+  at = _interleaved(
+    len(ranked),
+    len(others),
+    plan.controls,
+    np.random.default_rng(plan.seed),
+  )
+  # The place of each in the joined table, ranked first.
+  source = np.where(at, len(ranked) + np.cumsum(at), np.cumsum(~at)) - 1
+  places = _places(pd.concat([ranked, others]).iloc[source])
   return Line(
     population=population,
-    places=tuple(places),
+    places=places,
     index={(one.row, one.question): n for n, one in enumerate(places)},
   )
 
@@ -107,41 +114,40 @@ def _let_through(
   return found
 
 
-def _places(table: pd.DataFrame) -> list[Place]:
+def _places(table: pd.DataFrame) -> tuple[Place, ...]:
   arms = np.where(
     table["control"], "control", np.where(table["is_cie"], "exemplar", "rest")
   )
-  ranks = table["rank"].fillna(0).astype(int)
-  return [
-    Place(*values)
-    for values in zip(
-      table["row"].tolist(),
-      table["question"].tolist(),
-      arms.tolist(),
-      ranks.tolist(),
-      strict=True,
-    )
-  ]
+  columns = (
+    table["row"].tolist(),
+    table["question"].tolist(),
+    arms.tolist(),
+    table["rank"].fillna(0).astype(int).tolist(),
+  )
+  return tuple(map(Place._make, zip(*columns, strict=True)))
 
 
 def _interleaved(
-  ranked: list[Place],
-  controls: list[Place],
-  share: float,
-  rng: np.random.Generator,
-) -> list[Place]:
-  """Puts controls among the ranked, so many of each block."""
-  found: list[Place] = []
-  while ranked:
-    size = min(_BLOCK, round(len(ranked) / (1 - share)))
-    count = min(round(share * size), len(controls))
-    here, ranked = ranked[: size - count], ranked[size - count :]
-    taken, controls = controls[:count], controls[count:]
-    size = len(here) + len(taken)
-    at = {*rng.choice(size, count, replace=False).tolist()}
-    sources = {True: iter(taken), False: iter(here)}
-    found += [next(sources[place in at]) for place in range(size)]
-  return found
+  ranked: int, controls: int, share: float, rng: np.random.Generator
+) -> np.ndarray:
+  """Where controls stand among the ranked, so many of each block.
+
+  Args:
+    ranked: how many there are; the queue ends with the last of them.
+    controls: how many there are at most.
+    share: of controls in a block.
+    rng: draws their places.
+
+  Returns:
+    bool [place].
+  """
+  blocks = (ranked + controls) // _BLOCK + 1
+  order = rng.random((blocks, _BLOCK)).argsort(axis=1)
+  found = (order < round(share * _BLOCK)).ravel()
+  found &= np.cumsum(found) <= controls
+  return found[
+    : np.searchsorted(np.cumsum(~found), ranked) + 1 if ranked else 0
+  ]
 
 
 class Desk:

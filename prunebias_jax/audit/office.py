@@ -47,8 +47,15 @@ class Office:
     read_only: why no verdict can be saved, or "".
   """
 
-  def __init__(self, run: store.Run, plan: Plan) -> None:
+  def __init__(
+    self, run: store.Run, plan: Plan, *, writes: bool = True
+  ) -> None:
     """Opens a run for an audit.
+
+    Args:
+      run: analysed.
+      plan: how the audit is done, unless it has begun.
+      writes: verdicts are to be saved; else nothing is locked or made.
 
     Raises:
       InputError: it has not been analysed, has no such split, or verdicts that
@@ -60,25 +67,29 @@ class Office:
     self.identity = Identity.of(run, self.examples.labels_sha256)
     path = log_path(run, plan.split)
     self._log: VerdictLog | None = None
-    self.read_only = ""
+    self.read_only = "" if writes else "opened to be read"
     try:
-      self._log = VerdictLog(path, self.identity, plan)
-      self.plan, self.ledger = self._log.plan, self._log.ledger
+      if writes:
+        self._log = VerdictLog(path, self.identity, plan)
     except OSError as error:
       if error.errno not in _READ_ONLY:
         raise
-      found, self.ledger = read_log(path, self.identity)
-      self.plan = found or plan
       self.read_only = (
         f"{run.path} cannot be written: browse as you like, but no verdict can "
         "be saved"
       )
+    if self._log is None:
+      found, self.ledger = read_log(path, self.identity)
+      self.plan = found or plan
+    else:
+      self.plan, self.ledger = self._log.plan, self._log.ledger
     self.desk = Desk(self.examples, self.plan)
     self.comparer = Comparer(run, self.examples)
     self._pictures: Pictures | None = None
     self.no_pictures = ""
     self._opened = threading.Event()
-    self.line = functools.lru_cache(16)(self._make_line)
+    # Queues of all attributes of a large run are long.
+    self.line = functools.lru_cache(4)(self._make_line)
 
   def open_pictures(self) -> None:
     """Opens the pictures; may take as long as drawing or decoding them."""

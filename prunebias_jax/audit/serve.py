@@ -40,7 +40,7 @@ def serve(
   Raises:
     InputError: no port is free, or an address that is not this machine's.
   """
-  listener, found = _listen(host, port)
+  listener, found = listen(host, port)
   with listener:
     if found != port:
       announce(f"port {port} is in use; {found} taken instead")
@@ -71,7 +71,7 @@ def serve(
       office.close()
 
 
-def _listen(host: str, port: int) -> tuple[socket.socket, int]:
+def listen(host: str, port: int) -> tuple[socket.socket, int]:
   """A listening socket on the first free port from this one."""
   family = socket.AF_INET6 if ":" in host else socket.AF_INET
   for candidate in range(port, min(port + _TRIED, 65536)):

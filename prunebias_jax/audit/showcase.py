@@ -104,7 +104,7 @@ def _card(office: Office, population: int, place: Place) -> dict[str, Any]:
     if of is not None:
       votes = examples.votes(of, place.question)
       answer = examples.answer_text(int(votes.modal[place.row]))
-      shares[side] = f"{answer}, mean p {votes.mean[place.row]:.2f}"
+      shares[side] = f"{answer} ({votes.mean[place.row]:.2f})"
   case = office.desk.case(place)
   groups = zip(
     examples.identity_names, examples.identities[place.row], strict=True

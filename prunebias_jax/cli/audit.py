@@ -140,7 +140,8 @@ def audit(options: argparse.Namespace) -> None:
     for name in ("controls", "overlap", "hide_groups")
     if getattr(options, name) is not None
   }
-  office = Office(run, Plan(split=options.split, **asked))
+  plan = Plan(split=options.split, **asked)
+  office = Office(run, plan, writes=options.export is None)
   for name, value in asked.items():
     kept = getattr(office.plan, name)
     if kept != value:

@@ -6,7 +6,7 @@ import json
 import math
 
 from audit_runs import IDENTITY
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from prunebias_jax.audit.records import VERDICTS, Record
 VERDICT = st.sampled_from([*VERDICTS])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(VERDICT, VERDICT), min_size=1, max_size=40))
 def test_kappa_is_scikit_learns(pairs):
   first, second = [list(one) for one in zip(*pairs, strict=True)]

@@ -414,9 +414,10 @@ def test_rates_by_group_are_scikit_learns(faces, desk, threshold):
 
 
 def test_flips_add_up_over_groups(faces, desk):
-  found = desk(faces).get("/api/compare", population=2, question=2)
+  one = desk(faces)
+  found = one.get("/api/compare", population=2, question=2)
   everyone, *groups = found["groups"]
-  modal = [desk(faces).office.examples.votes(p, 2).modal for p in (0, 2)]
+  modal = [one.office.examples.votes(p, 2).modal for p in (0, 2)]
   assert everyone["flips"] == np.sum(modal[0] != modal[1])
   assert everyone["lost"] + everyone["won"] == everyone["flips"]
   for name in ("n", "flips", "lost", "won", "positives"):

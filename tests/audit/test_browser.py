@@ -20,7 +20,7 @@ import uvicorn
 from prunebias_jax.audit.app import make_app
 from prunebias_jax.audit.log import Plan
 from prunebias_jax.audit.office import Office
-from prunebias_jax.audit.serve import _listen
+from prunebias_jax.audit.serve import listen
 from prunebias_jax.store import open_run
 
 TOKEN = "token-of-the-test"
@@ -43,7 +43,7 @@ class Site:
   def __init__(self, path, plan=None):
     self.office = Office(open_run(path), plan or Plan())
     self.office.open_pictures()
-    self.listener, port = _listen("127.0.0.1", 8970)
+    self.listener, port = listen("127.0.0.1", 8970)
     app = make_app(self.office, token=TOKEN, port=port)
     self.server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     self.thread = threading.Thread(

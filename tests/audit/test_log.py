@@ -38,7 +38,11 @@ def test_a_torn_last_line_is_cut_off_and_the_rest_kept(open_log, say, tmp_path):
   log.close()
   path = tmp_path / "audit" / "valid.jsonl"
   whole = path.read_bytes()
-  for length in range(1, len(whole)):
+  ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
+  lengths = {near for end in ends for near in (end - 1, end, end + 1)}
+  for length in sorted(
+    {*range(1, len(whole), 23), *lengths} - {len(whole) + 1}
+  ):
     path.write_bytes(whole[:length])
     again = VerdictLog(path, IDENTITY, Plan())
     kept = whole[:length].count(b"\n") - 1

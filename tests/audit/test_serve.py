@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="needs the extra audit")
 from prunebias_jax.audit.log import Identity, Plan, read_log
 from prunebias_jax.audit.office import Office
 from prunebias_jax.audit.selection import Filters
-from prunebias_jax.audit.serve import _listen
+from prunebias_jax.audit.serve import listen
 from prunebias_jax.cli import main
 from prunebias_jax.errors import InputError
 from prunebias_jax.store import open_run
@@ -139,11 +139,11 @@ def test_a_port_in_use_is_passed_over(run, serve):
 
 
 def test_it_listens_on_the_loopback_alone_unless_told():
-  listener, _ = _listen("127.0.0.1", 8901)
+  listener, _ = listen("127.0.0.1", 8901)
   with listener:
     assert listener.getsockname()[0] == "127.0.0.1"
   with pytest.raises(InputError, match=r"--host 203\.0"):
-    _listen("203.0.113.9", 8901)
+    listen("203.0.113.9", 8901)
 
 
 def test_another_host_is_warned_of(run, monkeypatch, caplog):

@@ -80,3 +80,5 @@ def test_the_command_writes_it_and_ends(hostile, tmp_path, capsys):
   assert main(["audit", str(path), "--export", str(out), "--top", "3"]) == 0
   assert "index.html" in capsys.readouterr().out
   assert (out / "index.html").exists()
+  # Nothing is begun, and an audit that is open does not stand in the way.
+  assert not (path / "audit").exists()

@@ -69,3 +69,10 @@ export function link(view, query) {
   const text = new URLSearchParams(given).toString();
   return `#${view}${text ? `?${text}` : ""}`;
 }
+
+// Goes to the link of now with some of it changed: a form may be older.
+export function change(view, changes) {
+  const now = readLink();
+  const query = now.view === view ? now.query : {};
+  location.hash = link(view, { ...query, ...changes(query) });
+}

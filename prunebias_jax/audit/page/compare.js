@@ -1,7 +1,7 @@
 // Dense beside compressed: which examples flip, and FPR and FNR by group at a
 // threshold.
 
-import { get, link } from "./api.js";
+import { change, get, link } from "./api.js";
 import { strip } from "./charts.js";
 import { choice, h, named, percent, picture, say, show } from "./dom.js";
 
@@ -38,9 +38,7 @@ export async function compareView(page) {
     id: "threshold", type: "range", min: -LIMIT, max: LIMIT, step: 0.05,
     list: "marks", value: threshold === "calibrated" ? 0 : threshold,
   });
-  const go = (name) => (chosen) => {
-    location.hash = link("compare", { ...query, threshold, [name]: chosen });
-  };
+  const go = (name) => (chosen) => change("compare", () => ({ [name]: chosen }));
 
   function words() {
     value.textContent =

@@ -1,7 +1,7 @@
 // The gallery: all examples as thumbnails, of which only those in sight are
 // elements of the page.
 
-import { get, link } from "./api.js";
+import { change, get, link } from "./api.js";
 import { choice, h, picture, say, show } from "./dom.js";
 
 const TILE = 120; // pixels, with its gap
@@ -164,10 +164,9 @@ export async function galleryView(page) {
 }
 
 function filterForm(session, query) {
-  const go = (name) => (value) => {
-    location.hash = link("gallery", { ...query, [name]: value });
-  };
-  const groups = new Map((query.groups ?? "").split(",").filter(Boolean).map((one) => one.split(":")));
+  const go = (name) => (value) => change("gallery", () => ({ [name]: value }));
+  const read = (text) => new Map((text ?? "").split(",").filter(Boolean).map((one) => one.split(":")));
+  const chosen = read(query.groups);
   const text = h("input", { id: "text", type: "search", value: query.text ?? "", maxlength: 300 });
   text.addEventListener("change", () => go("text")(text.value));
   const cells = session.classes.length
@@ -192,11 +191,14 @@ function filterForm(session, query) {
     choice("confidence", "Confidence", [["", "any"], ["sure", "sure"], ["unsure", "unsure (.1 < p < .9)"]], query.confidence ?? "", go("confidence")),
     choice("side", "of members", [["", "compressed"], ["dense", "dense"]], query.side ?? "", go("side")),
     session.identities.map((name, place) =>
-      choice(`group-${place}`, name.slice(0, 30), [["", "all"], ["1", "yes"], ["0", "no"]], groups.get(String(place)) ?? "", (value) => {
-        if (value === "") groups.delete(String(place));
-        else groups.set(String(place), value);
-        go("groups")([...groups].sort().map((one) => one.join(":")).join(","));
-      }),
+      choice(`group-${place}`, name.slice(0, 30), [["", "all"], ["1", "yes"], ["0", "no"]], chosen.get(String(place)) ?? "", (value) =>
+        change("gallery", (now) => {
+          const groups = read(now.groups);
+          if (value === "") groups.delete(String(place));
+          else groups.set(String(place), value);
+          return { groups: [...groups].sort().map((one) => one.join(":")).join(",") };
+        }),
+      ),
     ),
     session.knows_flipped
       ? choice("flipped", "Label", [["", "all"], ["yes", "flipped when made"], ["no", "not flipped"]], query.flipped ?? "", go("flipped"))

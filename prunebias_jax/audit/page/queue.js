@@ -1,7 +1,7 @@
 // The queue: one case after the other, by keyboard, without knowing what the
 // models say of it.
 
-import { get, link, save } from "./api.js";
+import { change, get, link, save } from "./api.js";
 import { choice, h, named, picture, say, show } from "./dom.js";
 
 const FILTERS = ["population", "question", "groups", "onset", "cell", "confidence", "side"];
@@ -198,9 +198,7 @@ export async function queueView(page) {
   }
 
   function filters() {
-    const go = (name) => (value) => {
-      location.hash = link("queue", { ...query, [name]: value });
-    };
+    const go = (name) => (value) => change("queue", () => ({ [name]: value }));
     return h(
       "form",
       { class: "filters", "aria-label": "Queue" },

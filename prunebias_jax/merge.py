@@ -113,12 +113,12 @@ def _require_fit(run: store.Run, first: store.Run) -> None:
       f"of {first.path} and {run.path} one was imported, the other trained; "
       "accepted: runs of one kind"
     )
-  if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
-    raise InputError(f"{run.path} has other data than {first.path}")
   if run.imported is not None:
     _require_alike(run, first)
   else:
     _require_same_training(run, first)
+  if run.facts["data"]["fingerprint"] != first.facts["data"]["fingerprint"]:
+    raise InputError(f"{run.path} has other data than {first.path}")
 
 
 def _require_alike(run: store.Run, first: store.Run) -> None:

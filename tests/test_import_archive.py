@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 from foreign import SIZES, archive, saved
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 import numpy as np
 import pytest
 
@@ -79,6 +82,45 @@ def test_a_run_says_where_it_is_from_and_holds_no_path(made, tmp_path):
   text = (run.path / store.SWEEP).read_text()
   assert str(tmp_path) not in text
   assert json.loads(text)["data"]["sizes"] == SIZES
+
+
+@hypothesis.given(data=st.data())
+@hypothesis.settings(max_examples=12, deadline=None)
+def test_whatever_fits_comes_back_as_it_was(tmp_path_factory, data):
+  """Any finite logits, extreme ones too, and any labels, missing ones too."""
+  folder = tmp_path_factory.mktemp("any")
+  shape = data.draw(st.tuples(*[st.integers(1, 4)] * 3))
+  dtype = data.draw(st.sampled_from([np.float16, np.float32, np.float64]))
+  finite = hnp.from_dtype(
+    np.dtype(dtype), allow_nan=False, allow_infinity=False
+  )
+  logits = data.draw(hnp.arrays(dtype, shape, elements=finite))
+  values = st.sampled_from([0.0, 1.0, np.nan])
+  labels = data.draw(hnp.arrays(float, shape[1:], elements=values))
+  seeds = data.draw(
+    st.lists(
+      st.integers(0, 2**63 - 1),
+      min_size=shape[0],
+      max_size=shape[0],
+      unique=True,
+    )
+  )
+  file = saved(
+    folder / "any.npz",
+    {
+      "test_logits": logits,
+      "test_labels": labels,
+      "pruner": np.array(["gmp"] * shape[0]),
+      "sparsity": np.full(shape[0], 0.5),
+      "seed": np.array(seeds, np.int64),
+    },
+  )
+  run = import_archive(file, folder / "run")
+  run.verify()
+  test = run.split("test")
+  assert test["logits"].to_numpy().tobytes() == logits.tobytes()
+  np.testing.assert_array_equal(test["labels"], labels)
+  assert test["seed"].values.tolist() == seeds
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4"])

@@ -34,6 +34,7 @@ from prunebias_jax.analysis.rates import (
   tcb,
 )
 from prunebias_jax.analysis.results import Analysis, read
+from prunebias_jax.analysis.summary import Sentence
 from prunebias_jax.analysis.uncertainty import (
   binary_entropy,
   high_uncertainty,
@@ -51,6 +52,7 @@ __all__ = [
   "Options",
   "Parity",
   "Rates",
+  "Sentence",
   "Thresholds",
   "analyze",
   "auc",

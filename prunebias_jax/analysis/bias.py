@@ -15,6 +15,14 @@ from prunebias_jax.analysis.rates import Confusion, divide
 
 FEW_POSITIVES = 10  # in the labels or among the predictions
 SMALL_GAP = 0.1
+# Without these there is no share to compare.
+UNDEFINED = int(
+  BiasFlag.SAME_ATTRIBUTE
+  | BiasFlag.EMPTY_GROUP
+  | BiasFlag.NOTHING_PREDICTED
+  | BiasFlag.NO_POSITIVES
+  | BiasFlag.NO_LABELS
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +39,7 @@ class GroupPairs:
     empty: bool [pair]: no train example is in the group, or none in the rest.
     same: bool [pair, attribute]: the attribute is the identity itself.
     binary: bool [pair]: the identity has two values.
+    marker: bool [pair]: the group is the examples that carry a marker.
     has_train: there are train labels.
   """
 
@@ -42,6 +51,7 @@ class GroupPairs:
   empty: np.ndarray
   same: np.ndarray
   binary: np.ndarray
+  marker: np.ndarray
   has_train: bool
 
 
@@ -63,7 +73,8 @@ def bias_amplification(
     pairs: the groups with their train rates.
     parity: "default" gives a value with flags; "paper" gives NaN for identities
       of more than two values, for fewer than 10 positives on a side, and for a
-      relative gap of the train rates below .1.
+      relative gap of the train rates below .1; for markers it has none of these
+      rules, and G is the marked examples, whatever train says.
 
   Returns:
     Values in [-1, 1], float64 [pair, attribute], and flags (bits of
@@ -80,7 +91,8 @@ def bias_amplification(
   no_labels = (
     (no_labels & pairs.has_train) | (labelled == 0) | (labelled == labels)
   )
-  higher_in_rest = pairs.outside > pairs.inside
+  marked = pairs.marker[:, None] & (parity == "paper")
+  higher_in_rest = (pairs.outside > pairs.inside) & ~marked
   lower = np.minimum(pairs.inside, pairs.outside)
   gap = np.abs(pairs.inside - pairs.outside)
   flags = bits(
@@ -107,20 +119,13 @@ def bias_amplification(
   # On the rest's side both shares are one minus the group's.
   value = divide(chosen, chosens) - divide(positive, positives)
   value = np.where(higher_in_rest, -value, value)
-  return np.where(flags & _excluded(parity), np.nan, value), flags
+  excluded = np.where(marked, UNDEFINED, _excluded(parity))
+  return np.where(flags & excluded, np.nan, value), flags
 
 
 def _excluded(parity: Parity) -> int:
   """The bits that leave a bias amplification without a value."""
-  never = (
-    BiasFlag.SAME_ATTRIBUTE
-    | BiasFlag.EMPTY_GROUP
-    | BiasFlag.NOTHING_PREDICTED
-    | BiasFlag.NO_POSITIVES
-    | BiasFlag.EQUAL_RATES
-    | BiasFlag.NO_TRAIN
-    | BiasFlag.NO_LABELS
-  )
+  never = UNDEFINED | BiasFlag.EQUAL_RATES | BiasFlag.NO_TRAIN
   if parity == "paper":
     never |= BiasFlag.LOW_N | BiasFlag.SMALL_GAP | BiasFlag.NOT_BINARY
   return int(never)

@@ -11,7 +11,6 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
-import scipy.special
 import xarray as xr
 
 from prunebias_jax.analysis.columns import ALL, LOSSES
@@ -100,7 +99,7 @@ def decompose_losses(
   missing = np.full(truth.shape, np.nan)
   spread = weight * squares / (seeds - 1) if seeds > 1 else missing
   # By Hoelder's inequality at least 0, up to rounding.
-  normaliser = np.maximum(-scipy.special.logsumexp(mean_log, axis=-1), 0.0)
+  normaliser = np.maximum(-np.logaddexp.reduce(mean_log, axis=-1), 0.0)
   doubt = normaliser if seeds > 1 else missing
   return {
     "squared_error": Parts(

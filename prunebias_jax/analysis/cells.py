@@ -27,6 +27,7 @@ from prunebias_jax.analysis.columns import (
   OVERALL_METRICS,
   PARENT,
   POPULATION,
+  PURPOSES,
   RULES,
 )
 from prunebias_jax.analysis.tables import output_of
@@ -245,3 +246,17 @@ def paired(
   pairs = [(i, place[parents[i]]) for i in compressed if parents[i] in place]
   both = np.array(pairs, int).reshape(-1, 2)
   return both[:, 0], both[:, 1]
+
+
+def crossed_factors(members: pd.DataFrame) -> tuple[str, ...]:
+  """The purposes whose seeds some members of a population share.
+
+  Args:
+    members: of one population, with the columns of `columns.PURPOSES` where
+      they are known.
+
+  Returns:
+    Those among `columns.PURPOSES`; empty where all members are independent.
+  """
+  known = [name for name in PURPOSES if name in members]
+  return tuple(name for name in known if members[name].duplicated().any())

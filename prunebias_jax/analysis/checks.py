@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.columns import ALL, MEAN, MEMBER, PARENT
+from prunebias_jax.analysis.columns import (
+  ALL,
+  MEAN,
+  MEMBER,
+  PARENT,
+  PURPOSES,
+)
 from prunebias_jax.errors import InputError
 
 
@@ -56,18 +62,19 @@ def members_in(data: xr.Dataset) -> pd.DataFrame:
   """The members of a split's logits.
 
   Returns:
-    One row a member, in order: pruner, sparsity, quantization, seed, and
-    parent_seed: the seed of the dense member that it pairs with, -1 for none.
-    That is its own seed unless `data` has such a coordinate, or says by its
-    attribute `paired` that nothing pairs.
+    One row a member, in order: pruner, sparsity, quantization, seed; the seeds
+    by purpose where they are known; and parent_seed: the seed of the dense
+    member that it pairs with, -1 for none. That is its own seed unless `data`
+    has such a coordinate, or says by its attribute `paired` that nothing pairs.
 
   Raises:
     InputError: no member, or two that are the same.
   """
-  members = pd.DataFrame({key: data[key].to_numpy() for key in MEMBER})
+  there = [*MEMBER, *(key for key in PURPOSES if key in data.coords)]
+  members = pd.DataFrame({key: data[key].to_numpy() for key in there})
   if members.empty:
     raise InputError("nothing to analyse: the run has no finished member")
-  twice = members[members.duplicated()]
+  twice = members[members.duplicated([*MEMBER])]
   if len(twice):
     raise InputError(f"{name_of(twice.iloc[0])} is there more than once")
   if not data.attrs.get("paired", True):

@@ -186,6 +186,21 @@ TABLES: dict[str, tuple[str, ...]] = {
     "high",
     "reason",
   ),
+  "correlations": (
+    *POPULATION_KEY,
+    "threshold_rule",
+    "of",
+    "attribute",
+    "other",
+    "labels",
+    "n_seeds",
+    "correlation",
+    "n_pairs",
+    "change",
+    "low",
+    "high",
+    "reason",
+  ),
   "variance": (
     *POPULATION_KEY,
     *CELL,
@@ -225,6 +240,43 @@ TABLES: dict[str, tuple[str, ...]] = {
     "ratio_high",
     "pitman_morgan_p",
     "p_adjusted",
+    "reason",
+  ),
+  "power": (
+    *POPULATION_KEY,
+    *CELL,
+    "delta",
+    "n_now",
+    "sd_difference",
+    "n_seeds",
+    "n_low",
+    "n_high",
+    "detectable_now",
+    "reason",
+  ),
+  # Over sparsities: it has no such column.
+  "trends": (
+    "pruner",
+    "quantization",
+    *WHERE,
+    *CELL,
+    "levels",
+    "n_seeds",
+    "sd_first",
+    "sd_last",
+    "slope",
+    "p",
+    "p_adjusted",
+    "reason",
+  ),
+  "sources": (
+    *POPULATION_KEY,
+    *CELL,
+    "source",
+    "n_levels",
+    "df",
+    "mean_square",
+    "variance",
     "reason",
   ),
   "exemplars": (
@@ -396,7 +448,9 @@ TEXT = (
   "metric",
   "rate",
   "loss",
+  "of",
   "attribute",
+  "other",
   "class",
   "identity",
   "value",
@@ -408,6 +462,9 @@ TEXT = (
   "target",
   "ranking",
   "null",
+  "levels",
+  "source",
+  "n_levels",
   "criterion",
   "verdict",
   "sentence",
@@ -439,6 +496,8 @@ EXEMPLAR_COUNTS = ("n", "n10", "n01")
 NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
 
 EVERYONE = ""
+# The identity of the examples that carry a marker.
+MARKED = "Marked"
 MEAN = "(mean)"
 ALL = "(all)"
 # The checkpoint and split that every analysis has; the others are those that

@@ -1,8 +1,9 @@
-"""Interdependence: how well the predictions of other attributes predict one.
+"""Interdependence and correlation of attributes' predictions and errors.
 
-Reference: Iofinova et al. 2023 (R^2 of a linear fit of one attribute's binary
-predictions on those of all others). The closed form, and what is done with
-constant and collinear columns, are this project's.
+Reference: Iofinova et al. 2023 (interdependence: R^2 of a linear fit of one
+attribute's binary predictions on those of all others). The closed form, what is
+done with constant and collinear columns, and the correlations of pairs are this
+project's.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.analysis.parity import Parity
+from prunebias_jax.analysis.rates import divide
 
 WORST_CONDITION = 1e6
 # R^2 this close to 1 is a linear combination up to rounding.
@@ -80,6 +82,35 @@ def interdependence(
     combination=combination,
     ill_conditioned=ill_conditioned,
   )
+
+
+def pairwise_correlation(
+  indicators: np.ndarray, present: np.ndarray | None = None
+) -> np.ndarray:
+  """Pearson correlation of each pair of columns (phi, as they are 0 and 1).
+
+  Args:
+    indicators: bool [example, attribute].
+    present: bool [example, attribute], what counts: each pair goes over the
+      examples where both do; None where all do.
+
+  Returns:
+    float64 [attribute, attribute], symmetric, in [-1, 1]; NaN where a column
+    of the pair is constant.
+  """
+  # Whole numbers throughout: nothing is rounded before the square root.
+  if present is None:
+    data = indicators.astype(np.float64)
+    count = np.full((data.shape[1],) * 2, float(len(data)))
+    sums = np.broadcast_to(data.sum(axis=0)[:, None], count.shape)
+  else:
+    data = (indicators & present).astype(np.float64)
+    mask = present.astype(np.float64)
+    count, sums = mask.T @ mask, data.T @ mask
+  covariance = count * (data.T @ data) - sums * sums.T
+  variance = count * sums - sums**2
+  scale = np.sqrt(variance) * np.sqrt(variance.T)
+  return np.clip(divide(covariance, scale), -1, 1)
 
 
 def _by_least_squares(centred: np.ndarray) -> np.ndarray:

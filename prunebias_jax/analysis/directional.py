@@ -166,6 +166,7 @@ def directional(
   read = of_value(among_chosen, chosen)
   given = divide(counts.predicted[group], chosen)
   parts = np.where(known[row][:, None], read, given) - directions.share
+  mals, fewer = _mals(parts, directions, usable)
   first, left_out = _means(sign * to_task, row, usable)
   second, left_out_too = _means(sign * to_attribute, row, usable)
   flags = bits(
@@ -175,14 +176,14 @@ def directional(
       DirectionFlag.NO_TASK: ~is_task.any(axis=1),
       DirectionFlag.NOT_PREDICTED: by < 0,
       DirectionFlag.NO_THRESHOLD: (by >= 0) & ~known,
-      DirectionFlag.LEFT_OUT: (left_out | (left_out_too & known))
+      DirectionFlag.LEFT_OUT: (left_out | fewer | (left_out_too & known))
       & directions.has_train,
     },
   )
   return Amplification(
     attribute_to_task=first,
     task_to_attribute=np.where(known, second, np.nan),
-    mals=_mals(parts, directions, usable),
+    mals=mals,
     flags=flags,
   )
 
@@ -207,8 +208,8 @@ def _means(
 
 def _mals(
   parts: np.ndarray, directions: Directions, usable: np.ndarray
-) -> np.ndarray:
-  """Zhao et al. 2017: float64 [identity].
+) -> tuple[np.ndarray, np.ndarray]:
+  """Zhao et al. 2017: float64 [identity], and bool: outputs are left out.
 
   The sum, over the values that have more than their even share of an output in
   train, of what that share gains; mean over the outputs.
@@ -218,8 +219,8 @@ def _mals(
   favoured = directions.share > (1 / np.maximum(count, 1))[row][:, None]
   # An output is there for all values of an identity, or for none.
   finite = np.isfinite(parts) & usable[row]
-  total, used = (
+  total, used, wanted = (
     np.bincount(row, weights=one.sum(axis=1), minlength=len(usable))
-    for one in (np.where(finite & favoured, parts, 0.0), finite)
+    for one in (np.where(finite & favoured, parts, 0.0), finite, usable[row])
   )
-  return divide(total, divide(used, count))
+  return divide(total, divide(used, count)), used < wanted

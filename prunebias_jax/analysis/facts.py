@@ -9,7 +9,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.bias import GroupPairs
 from prunebias_jax.analysis.checks import check_names, check_split
-from prunebias_jax.analysis.columns import EVERYONE
+from prunebias_jax.analysis.columns import EVERYONE, MARKED
 from prunebias_jax.analysis.directional import Directions, make_directions
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.errors import InputError
@@ -270,6 +270,7 @@ def _make_pairs(
     empty=empty,
     same=np.array(same, bool).reshape(shape),
     binary=np.array([len(values[i]) <= 2 for i, _ in chosen], bool),
+    marker=np.array([identity_names[i] == MARKED for i, _ in chosen], bool),
     has_train=train_labels is not None,
   )
 

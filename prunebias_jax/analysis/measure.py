@@ -17,7 +17,10 @@ from prunebias_jax.analysis.calibration import (
 )
 from prunebias_jax.analysis.calibration_error import ece, ece_sweep
 from prunebias_jax.analysis.columns import DIRECTIONAL_METRICS
-from prunebias_jax.analysis.correlation import interdependence
+from prunebias_jax.analysis.correlation import (
+  interdependence,
+  pairwise_correlation,
+)
 from prunebias_jax.analysis.directional import directional
 from prunebias_jax.analysis.facts import Facts
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, bits
@@ -226,7 +229,21 @@ def _decided(made: Decisions, facts: Facts, parity: Parity) -> Arrays:
   arrays["flags"] = bits(made.threshold.shape, masks) | made.flags
   return {
     **_without_threshold(arrays),
+    **({} if facts.exclusive else _correlations(made, facts)),
     **_directional(made, counts, facts, parity),
+  }
+
+
+def _correlations(made: Decisions, facts: Facts) -> Arrays:
+  """Correlations of predictions and of errors: [output, output]."""
+  decided = (made.flags & AttributeFlag.NO_THRESHOLD) == 0
+  errors = made.predicted != facts.labels
+  return {
+    name: np.where(decided & decided[:, None], values, np.nan)
+    for name, values in (
+      ("prediction_correlation", pairwise_correlation(made.predicted)),
+      ("error_correlation", pairwise_correlation(errors, facts.present)),
+    )
   }
 
 

@@ -170,7 +170,8 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
   if (members[PARENT] < 0).all():
     notes.append(
       "Seeds of different populations have nothing to do with each other: "
-      "nothing is paired, and paired differences are not available."
+      "nothing is paired, and differences are compared as those of "
+      "independent populations."
     )
     return notes
   few = []
@@ -182,7 +183,7 @@ def _seeds(arrays: xr.Dataset) -> list[str]:
     if pairs < len(places):
       notes.append(
         f"{len(places) - pairs} of {len(places)} members of "
-        f"{population_text(*key)} have no dense member of the same seed: they "
+        f"{population_text(*key)} have no dense member to pair with: they "
         "are left out of the paired differences."
       )
     if 0 < pairs < fewest_pairs():

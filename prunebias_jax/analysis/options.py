@@ -19,6 +19,8 @@ class Options:
     parity: "paper" follows Iofinova et al. 2023 where "default" departs from
       it; docs/statistics.md lists the differences.
     level: coverage of the intervals, in (0, 1); of one-sided bounds too.
+    bootstraps: draws of the two-level bootstrap of members and test examples;
+      0 for none.
     skip_bad: leaves out members whose logits are not finite, in place of
       refusing them.
     queue: examples of each attribute and population that the table of

@@ -1,6 +1,6 @@
 """From the splits of a run to its analysis, one member at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import xarray as xr
@@ -9,6 +9,7 @@ from prunebias_jax.analysis.agreement import agreement_table
 from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
+from prunebias_jax.analysis.correlations import correlations_table
 from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
   criteria_table,
@@ -25,6 +26,7 @@ from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,
   bias_amplification_table,
@@ -32,7 +34,14 @@ from prunebias_jax.analysis.tables import (
   directional_table,
   groups_table,
 )
-from prunebias_jax.analysis.variance import contrasts_table, variance_table
+from prunebias_jax.analysis.threads import in_threads
+from prunebias_jax.analysis.variance import (
+  contrasts_table,
+  power_table,
+  sources_table,
+  trends_table,
+  variance_table,
+)
 
 Tables = dict[str, pd.DataFrame]
 
@@ -82,6 +91,7 @@ def analyze(
   main = arrays.pop(MAIN)
   return Analysis(
     tables=tables,
+    summary=summarise(tables, main.attrs["level"]),
     arrays=main,
     others=arrays,
     notes=[
@@ -105,11 +115,12 @@ def _exemplars(
   What is audited is by default the validation split, so that the test split
   stays unseen.
   """
-  found = {where: examine(one) for where, one in all_evidence.items()}
+  examined = dict(all_evidence)
   valid = all_evidence[MAIN].valid
   if valid is not None:
-    found[valid.where] = examine(valid)
-  return found
+    examined[valid.where] = valid
+  found = in_threads(examine, examined.values())
+  return dict(zip(examined, found, strict=True))
 
 
 def _gather_all(
@@ -163,29 +174,38 @@ def _of_all(valid: xr.Dataset | None, data: xr.Dataset) -> xr.Dataset | None:
 
 def _tables(evidence: Evidence, arrays: xr.Dataset) -> Tables:
   """The tables of one evaluation."""
-  first = (
-    {"classes": classes_table(arrays)}
-    if evidence.facts.exclusive
-    else {"attributes": attributes_table(arrays)}
-  )
   families = judged_families(evidence, arrays)
-  return {
-    **first,
+  contrasts = contrasts_table(evidence, arrays)
+  # What is only laid out anew.
+  plain = {
     "bias_amplification": bias_amplification_table(arrays),
     "directional": directional_table(arrays),
     "groups": groups_table(arrays),
     "fairness": fairness_table(arrays),
-    "group_changes": group_changes_table(evidence, arrays),
-    "variance": variance_table(evidence, arrays),
-    "contrasts": contrasts_table(evidence, arrays),
-    "sample_criteria": sample_criteria_table(evidence, arrays),
-    "criteria": criteria_table(evidence, arrays, families),
+    "contrasts": contrasts,
     "safety": safety_table(arrays, families),
-    "class_tests": class_tests_table(evidence, arrays),
-    "bias_variance": bias_variance_table(evidence, arrays),
-    "agreement": agreement_table(evidence, arrays),
-    "countermeasures": countermeasures_table(evidence, arrays),
   }
+  if evidence.facts.exclusive:
+    plain["classes"] = classes_table(arrays)
+  else:
+    plain["attributes"] = attributes_table(arrays)
+    plain["correlations"] = correlations_table(evidence, arrays)
+  # What is computed, the longest first.
+  makers: dict[str, Callable[[], pd.DataFrame]] = {
+    "variance": lambda: variance_table(evidence, arrays),
+    "countermeasures": lambda: countermeasures_table(evidence, arrays),
+    "sample_criteria": lambda: sample_criteria_table(evidence, arrays),
+    "bias_variance": lambda: bias_variance_table(evidence, arrays),
+    "agreement": lambda: agreement_table(evidence, arrays),
+    "criteria": lambda: criteria_table(evidence, arrays, families),
+    "power": lambda: power_table(evidence, arrays, contrasts),
+    "group_changes": lambda: group_changes_table(evidence, arrays),
+    "class_tests": lambda: class_tests_table(evidence, arrays),
+    "trends": lambda: trends_table(evidence, arrays),
+    "sources": lambda: sources_table(evidence, arrays),
+  }
+  made = in_threads(lambda make: make(), makers.values())
+  return {**plain, **dict(zip(makers, made, strict=True))}
 
 
 def _joined(parts: Sequence[Tables]) -> Tables:

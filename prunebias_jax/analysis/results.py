@@ -6,12 +6,13 @@ import json
 import os
 from pathlib import Path
 import shutil
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from prunebias_jax.analysis.cells import crossed_factors
 from prunebias_jax.analysis.columns import (
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
@@ -19,20 +20,24 @@ from prunebias_jax.analysis.columns import (
   MEMBER,
   NULLABLE,
   PARENT,
+  PURPOSES,
   RULES,
   TABLES,
   TEXT,
   WHERE,
 )
+from prunebias_jax.analysis.correlation import pairwise_correlation
 from prunebias_jax.analysis.csv_files import write_csv
 from prunebias_jax.analysis.display import analysis_html
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
+from prunebias_jax.analysis.summary import Sentence
 from prunebias_jax.errors import InputError
 
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
+SUMMARY = "summary.json"
 EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
@@ -55,6 +60,8 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
   "bias_amplification": (OUTPUT, "pair"),
   "bias_amplification_flags": (OUTPUT, "pair"),
   **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
+  "prediction_correlation": (OUTPUT, "other"),
+  "error_correlation": (OUTPUT, "other"),
   **{name: ("identity",) for name in DIRECTIONAL_METRICS},
   "directional_flags": ("identity",),
   "overall_accuracy": (),
@@ -80,6 +87,8 @@ class Analysis:
       flags. They are those of the last parameters on the test split.
     others: the arrays of every other evaluation, by checkpoint and split.
     notes: what is not available and why, one sentence each.
+    summary: the answers that a reader wants first, about the same evaluation
+      as `arrays`.
     examples: what the compressed populations make of each example, by
       checkpoint and split, those of ("last", "valid") too: variables
       [population, example, attribute], see `exemplars.examples`.
@@ -88,6 +97,7 @@ class Analysis:
   tables: dict[str, pd.DataFrame]
   arrays: xr.Dataset
   notes: list[str]
+  summary: list[Sentence]
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
@@ -96,7 +106,11 @@ class Analysis:
   )
 
   def _repr_html_(self) -> str:
-    return analysis_html(self.tables, self.arrays, self.notes)
+    return analysis_html(
+      self.tables,
+      self.arrays,
+      [*(one.text for one in self.summary), *self.notes],
+    )
 
   def at(self, checkpoint: str, split: str) -> Self:
     """The numbers of one evaluation, as if there were no other.
@@ -126,7 +140,7 @@ class Analysis:
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
-    """Writes a CSV for each table, analysis.zarr and notes.json.
+    """Writes a CSV for each table, analysis.zarr, notes.json and summary.json.
 
     All of it goes to a hidden folder beside `directory`, which then takes the
     place of what was there: a failure leaves the previous analysis as it was.
@@ -158,8 +172,8 @@ class Analysis:
           consolidated=False,
           zarr_format=3,
         )
-      notes = json.dumps(self.notes, indent=1, ensure_ascii=False)
-      (staging / NOTES).write_text(notes + "\n", encoding="utf-8")
+      _write_json(staging / NOTES, self.notes)
+      _write_json(staging / SUMMARY, [one.as_json() for one in self.summary])
       recover(directory)
       _swap(staging, directory)
     finally:
@@ -175,7 +189,10 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
   directory = Path(directory)
   recover(directory)
   try:
-    notes = json.loads((directory / NOTES).read_text(encoding="utf-8"))
+    notes, summary = (
+      json.loads((directory / name).read_text(encoding="utf-8"))
+      for name in (NOTES, SUMMARY)
+    )
     tables = {
       name: _read_table(directory / f"{name}.csv")
       for name in TABLES
@@ -203,6 +220,7 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     tables=tables,
     arrays=arrays,
     notes=notes,
+    summary=[Sentence(**one) for one in summary],
     others={_where(one): one for one in others},
     examples={_where(one): one for one in examples},
   )
@@ -250,6 +268,10 @@ def assemble(
     )
   for name, count in facts.label_counts().items():
     data[name] = ((facts.output, "group"), count.astype(np.int64))
+  if not facts.exclusive:
+    among_labels = pairwise_correlation(facts.labels, facts.present)
+    data["label_correlation"] = ((facts.output, "other"), among_labels)
+    data = data.assign_coords(other=list(facts.names))
   sizes = facts.groups.membership.sum(axis=0).astype(np.int64)
   data["n_examples"] = (("group",), sizes)
   for name in ("n_labels", "n_missing"):
@@ -258,7 +280,10 @@ def assemble(
   data["prevalence"] = ((facts.output,), facts.prevalence)
   return data.assign_coords(
     {
-      **{key: ("member", members[key].to_numpy()) for key in (*MEMBER, PARENT)},
+      **{
+        key: ("member", members[key].to_numpy())
+        for key in (*MEMBER, PARENT, *_purposes(evidence))
+      },
       "threshold_rule": list(RULES[: len(measured[0])]),
       facts.output: list(facts.names),
       "identity": np.array(facts.identity_names, str),
@@ -269,6 +294,16 @@ def assemble(
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
     }
   )
+
+
+def _purposes(evidence: Evidence) -> tuple[str, ...]:
+  """The seeds by purpose, in a crossed design; else a member has one seed."""
+  members = evidence.members
+  crossed = any(
+    crossed_factors(members.iloc[places])
+    for places in evidence.populations().values()
+  )
+  return tuple(key for key in PURPOSES if crossed and key in members)
 
 
 def _group(where: tuple[str, str]) -> str:
@@ -294,6 +329,11 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
       for key, value in zip(WHERE, MAIN, strict=True)
     }
   )
+
+
+def _write_json(path: Path, values: Sequence[Any]) -> None:
+  text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+  path.write_text(text + "\n", encoding="utf-8")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -13,9 +13,12 @@ from prunebias_jax.analysis.columns import (
   COUNTS,
   DIRECTIONAL_METRICS,
   GROUP_METRICS,
+  KEY,
+  MARKED,
   MEMBER,
   OVERALL_METRICS,
   POPULATION,
+  PURPOSES,
   TABLES,
   WHERE,
 )
@@ -87,15 +90,22 @@ def bias_amplification_table(arrays: xr.Dataset) -> pd.DataFrame:
   output = output_of(arrays)
   dimensions = ("member", "threshold_rule", output, "pair")
   flags = arrays["bias_amplification_flags"].to_numpy().ravel()
+  values = arrays["bias_amplification"].to_numpy().ravel()
+  identity = spread(arrays, dimensions, "pair_identity")
+  reason = describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS)
+  if paper:
+    # Markers are exempt from what the paper excludes.
+    reason = np.where(identity == MARKED, describe(flags, BIAS_REASONS), reason)
+    reason = np.where(np.isnan(values), reason, "")
   columns = {
     **member_columns(arrays, dimensions),
     "threshold_rule": spread(arrays, dimensions, "threshold_rule"),
-    "identity": spread(arrays, dimensions, "pair_identity"),
+    "identity": identity,
     "value": spread(arrays, dimensions, "pair_value"),
     "attribute": spread(arrays, dimensions, output),
-    "bias_amplification": arrays["bias_amplification"].to_numpy().ravel(),
+    "bias_amplification": values,
     "flags": describe(flags, BIAS_WORDS, " "),
-    "reason": describe(flags, PAPER_BIAS_REASONS if paper else BIAS_REASONS),
+    "reason": reason,
   }
   return frame("bias_amplification", columns, arrays)
 
@@ -194,6 +204,9 @@ def frame(
 ) -> pd.DataFrame:
   """A table of the contract: its columns, in its order, and no others.
 
+  Tables of members have the seeds by purpose after the key, where `arrays` has
+  them: in crossed designs.
+
   Args:
     name: the table's name in `columns.TABLES`.
     columns: the columns without checkpoint and split.
@@ -204,15 +217,20 @@ def frame(
     **columns,
     **{key: np.full(length, arrays.attrs[key], object) for key in WHERE},
   }
-  assert set(columns) == set(TABLES[name])
-  return pd.DataFrame({key: columns[key] for key in TABLES[name]})
+  wanted = TABLES[name]
+  if KEY[: len(MEMBER)] == wanted[: len(MEMBER)]:
+    purposes = tuple(key for key in PURPOSES if key in arrays.coords)
+    wanted = (*KEY, *purposes, *wanted[len(KEY) :])
+  assert set(columns) == set(wanted)
+  return pd.DataFrame({key: columns[key] for key in wanted})
 
 
 def member_columns(
   arrays: xr.Dataset, dimensions: Sequence[str]
 ) -> dict[str, np.ndarray]:
   """The columns that say which member a row is of."""
-  return {key: spread(arrays, dimensions, key) for key in MEMBER}
+  purposes = [key for key in PURPOSES if key in arrays.coords]
+  return {key: spread(arrays, dimensions, key) for key in (*MEMBER, *purposes)}
 
 
 def population_columns(

@@ -87,6 +87,8 @@ def analyze(options: argparse.Namespace) -> None:
   if not done.all():
     print(f"{(~done).sum()} of {len(done)} members are not finished: left out")
   result = run.analyze(chosen, contamination(run))
+  for sentence in result.summary:
+    print(sentence.text)
   for note in result.notes:
     print(note)
   print(

@@ -43,6 +43,10 @@ def describe(run: store.Run) -> list[str]:
   ]
   if run.imported is not None:
     lines.insert(1, f"imported    {_origin(run.imported)}")
+  loss = facts.get("sweep", {}).get("loss", {})
+  if loss.get("kind", "plain") != "plain":
+    groups = "*".join(loss["identities"])
+    lines.insert(-1, f"loss        {loss['kind']} {groups}".rstrip())
   for (pruner, sparsity, quantization), group in members.groupby(
     ["pruner", "sparsity", "quantization"], sort=False
   ):

@@ -220,11 +220,25 @@ def _data(
   sizes = _sizes(data)
   text += f" ({sizes} examples)" if sizes else ""
   text += f" for {count_of(int(epochs), 'epoch')}" if epochs else ""
+  text += _loss(_part(sweep, "loss"))
   identities = list(
     dict.fromkeys(name for name, _ in source.groups if name and "*" not in name)
   )
   text += "; groups are defined by " + listed(identities) if identities else ""
   return text + "."
+
+
+def _loss(loss: Mapping[str, Any]) -> str:
+  """How they learned, where not by the plain loss."""
+  by = listed([str(name) for name in loss.get("identities") or ()])
+  return {
+    "class_reweighted": ", by a loss in which both values of a label (or all "
+    "classes) weigh alike",
+    "group_reweighted": ", by a loss in which every value of a label weighs "
+    f"alike in every group of {by}",
+    "learning_from_failure": ", by Learning from Failure (a biased network "
+    "beside each weighs their labels)",
+  }.get(str(loss.get("kind")), "")
 
 
 def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:

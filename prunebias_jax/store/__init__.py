@@ -15,6 +15,7 @@
                        several processes each has its own, metrics-1.jsonl
       tensorboard/     the same as TensorBoard event files
       model.txt        the parameters of one member
+      weights.csv      what classes or groups weigh, where the loss says so
       layers.csv       sparsity of each layer, overlap of masks between seeds
       costs.csv        parameters, multiplications and bytes of each population
       parameters/      final parameters of every member, 000012.npz

@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from prunebias_jax.analysis import Options
+from prunebias_jax.analysis.evidence import gather_evidence
+from prunebias_jax.analysis.exemplars import Exemplars, examine
+from prunebias_jax.analysis.facts import gather
+
 Members = Sequence[tuple[str, float, str, int]]
 DENSE_AND_ONE: Members = [
   (pruner, sparsity, "none", seed)
@@ -89,5 +94,19 @@ def edit() -> Callable[..., dict[str, xr.Dataset]]:
     values = change(data[variable].to_numpy().copy())
     changed = data.assign({variable: (data[variable].dims, values)})
     return {**splits, split: changed}
+
+  return apply
+
+
+@pytest.fixture
+def examined() -> Callable[..., Exemplars]:
+  """The exemplars of the test split, without the rest of an analysis."""
+
+  def apply(splits: Mapping[str, xr.Dataset], **choices: object) -> Exemplars:
+    return examine(
+      gather_evidence(
+        ("last", "test"), splits["test"], gather(splits), Options(**choices)
+      )
+    )
 
   return apply

@@ -18,6 +18,7 @@ def _ba(
   parity: str = "default",
   same: bool = False,
   binary: bool = True,
+  marker: bool = False,
   has_train: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
   """One group against its rest: values and flags [attribute]."""
@@ -33,6 +34,7 @@ def _ba(
     empty=np.isnan(np.broadcast_to(inside, shape)[:, 0]) & has_train,
     same=np.full(shape, same),
     binary=np.array([binary]),
+    marker=np.array([marker]),
     has_train=has_train,
   )
   counts = confusion(predicted.astype(bool), labels.astype(bool), membership)

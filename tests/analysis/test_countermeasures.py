@@ -338,9 +338,11 @@ def test_members_without_a_partner_and_without_labels(
   override = _at(table, countermeasure="override", attribute="(mean)")
   assert set(override["n_seeds"]) == {2}
   drawn = _at(override, override="dense", selection="uncertain", budget=0.2)
-  assert set(drawn["reason"]) == {"2 of 4 seeds have a value; mean over 2 of 3"}
+  assert set(drawn["reason"]) == {
+    "2 of 4 seeds have a value; mean over 2 of 3 attributes"
+  }
   plain = _one(table, countermeasure="none", attribute="(mean)")
-  assert plain["reason"] == "mean over 2 of 3"
+  assert plain["reason"] == "mean over 2 of 3 attributes"
 
 
 def test_groups_without_validation_labels_use_the_overall_threshold(

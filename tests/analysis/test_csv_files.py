@@ -4,12 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunebias_jax.analysis.csv_files import ROWS, write_csv
+from prunebias_jax.analysis import csv_files
+from prunebias_jax.analysis.csv_files import write_csv
 
 
-def test_writes_what_pandas_writes(tmp_path: Path) -> None:
+def test_writes_what_pandas_writes(
+  tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(csv_files, "ROWS", 100)
   rng = np.random.default_rng(0)
-  rows = ROWS + 7  # more than one part
+  rows = 307  # in parts, the last one shorter
   table = pd.DataFrame(
     {
       "text": rng.choice(["", "a,b", 'say "x"', "two\nlines", "NaN"], rows),

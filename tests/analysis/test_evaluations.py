@@ -45,7 +45,8 @@ def _assert_alone(
   assert one.others == {}
   for name, table in one.tables.items():
     assert tuple(table.columns) == TABLES[name]
-    assert set(map(tuple, table[WHERE].to_numpy())) == {where}
+    # Some have no rows here: no seeds are crossed, say.
+    assert set(map(tuple, table[WHERE].to_numpy())) <= {where}
     pd.testing.assert_frame_equal(
       table.drop(columns=WHERE), alone.tables[name].drop(columns=WHERE)
     )

@@ -15,6 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 import xarray as xr
 
 from prunebias_jax.analysis import Options, analyze
+from prunebias_jax.analysis.exemplars import Exemplars
 from prunebias_jax.analysis.exemplars.conditional import (
   fisher,
   mcnemar,
@@ -31,6 +32,7 @@ from prunebias_jax.errors import InputError
 
 Splits = dict[str, xr.Dataset]
 MakeSplits = Callable[..., Splits]
+Examined = Callable[..., Exemplars]
 SIMULATE = Path(__file__).parents[2] / "scripts" / "simulate_exemplars"
 
 
@@ -173,6 +175,19 @@ def test_conditional_tests_agree_with_other_libraries() -> None:
   np.testing.assert_allclose(
     fisher(both, first, second, total), expected, rtol=1e-9
   )
+  # Large tables, some far from what is expected.
+  first, second = rng.integers(5, 8_000, (2, 60))
+  large = np.full(60, 19_962)
+  mean = first * second / large
+  away = np.array([0, 1, -1, 3, -3, 12])[np.arange(60) % 6] * np.sqrt(mean)
+  x = np.clip(np.rint(mean + away), 0, np.minimum(first, second)).astype(int)
+  expected = [
+    scipy.stats.fisher_exact([[k, a - k], [b - k, 19_962 - a - b + k]]).pvalue
+    for k, a, b in zip(x, first, second, strict=True)
+  ]
+  np.testing.assert_allclose(
+    fisher(x, first, second, large), expected, rtol=1e-9, atol=1e-14
+  )
   found = wilson(both, total, 0.9)
   theirs = proportion_confint(both, total, 0.1, "wilson")
   np.testing.assert_allclose(found, theirs, atol=1e-12)
@@ -232,8 +247,8 @@ def test_the_table_of_exemplars(make_splits: MakeSplits) -> None:
   assert np.all(np.isnan(data["onset"][0]) == np.isnan(data["onset"][1]))
 
 
-def test_counts_add_up(make_splits: MakeSplits) -> None:
-  tables = analyze(make_splits(_members(6), examples=150)).tables
+def test_counts_add_up(make_splits: MakeSplits, examined: Examined) -> None:
+  tables = examined(make_splits(_members(6), examples=150)).tables
   table = tables["exemplar_tests"]
   table = table[(table["split"] == "test") & (table["attribute"] != "(mean)")]
   count = table["cie_share"] * table["n"].astype(float)
@@ -250,17 +265,17 @@ def test_counts_add_up(make_splits: MakeSplits) -> None:
 
 
 def test_accuracy_of_sets_and_what_a_queue_finds(
-  make_splits: MakeSplits,
+  make_splits: MakeSplits, examined: Examined
 ) -> None:
   splits = make_splits(_members(6), names=("A",), examples=100)
   rng = np.random.default_rng(0)
   flipped = rng.integers(0, 2, (100, 1)).astype(np.uint8)
   splits["test"]["truth_flipped"] = (("example", "attribute"), flipped)
-  result = analyze(splits).at("last", "test")
+  result = examined(splits)
   z = splits["test"]["logits"].to_numpy()[:, :, 0].astype(float)
   y = splits["test"]["labels"].to_numpy()[:, 0]
   right = (z > 0) == y
-  one = result.examples["last", "test"].isel(population=0, attribute=0)
+  one = result.examples.isel(population=0, attribute=0)
   cie, rank = one["is_cie"].to_numpy(), one["rank"].to_numpy()
   p = 1 / (1 + np.exp(-z))
   margin = np.abs(p[:6] - 0.5).mean(axis=0)
@@ -318,21 +333,21 @@ def test_accuracy_of_sets_and_what_a_queue_finds(
 
 
 def test_one_seed_no_dense_members_and_a_shared_parent(
-  make_splits: MakeSplits,
+  make_splits: MakeSplits, examined: Examined
 ) -> None:
-  single = analyze(make_splits(_members(1)))
+  single = examined(make_splits(_members(1)))
   assert single.tables["exemplar_tests"]["p"].isna().all()
   # All that differs is a CIE, and a pair that differs has no excess.
   assert (single.tables["exemplars"]["excess"] == 0).all()
   assert any("permutation tests" in note for note in single.notes)
-  lone = analyze(make_splits(_members(3)[3:]))
-  assert lone.examples == {}
+  lone = examined(make_splits(_members(3)[3:]))
+  assert lone.examples is None
   assert lone.tables["exemplars"].empty
   shared = make_splits(_members(6))
   for name in ("valid", "test"):
     parents = np.r_[np.arange(6), np.zeros(6, int)]
     shared[name] = shared[name].assign_coords(parent_seed=("member", parents))
-  found = analyze(shared).tables
+  found = examined(shared).tables
   for name in ("exemplar_tests", "exemplars"):
     assert found[name]["excess"].isna().all()
     assert found[name]["reason"].str.contains("share a dense parent").all()
@@ -343,10 +358,10 @@ def test_one_seed_no_dense_members_and_a_shared_parent(
 
 
 def test_members_without_a_partner_are_left_out(
-  make_splits: MakeSplits,
+  make_splits: MakeSplits, examined: Examined
 ) -> None:
   more = make_splits(_members(8, dense=6))
-  table = analyze(more).tables["exemplar_tests"]
+  table = examined(more).tables["exemplar_tests"]
   assert {*table["n_dense"], *table["n_compressed"]} == {6}
   assert {*table["null"]} == {"paired"}
   keep = [i for i in range(14) if i not in (12, 13)]
@@ -354,17 +369,36 @@ def test_members_without_a_partner_are_left_out(
     name: data.isel(member=keep) if "logits" in data else data
     for name, data in more.items()
   }
-  pd.testing.assert_frame_equal(analyze(fewer).tables["exemplar_tests"], table)
+  pd.testing.assert_frame_equal(examined(fewer).tables["exemplar_tests"], table)
 
 
-def test_missing_labels(make_splits: MakeSplits) -> None:
+@pytest.mark.parametrize("multiclass", [False, True])
+def test_the_order_of_members_changes_nothing(
+  make_splits: MakeSplits, examined: Examined, multiclass: bool
+) -> None:
+  splits = make_splits(_members(6), examples=60, multiclass=multiclass)
+  order = np.random.default_rng(0).permutation(6)
+  # The dense population stays first; both are shuffled, each its own way.
+  order = np.concatenate([order, 6 + order[::-1]])
+  shuffled = {
+    name: data.isel(member=order) if "logits" in data else data
+    for name, data in splits.items()
+  }
+  found, expected = (examined(one) for one in (shuffled, splits))
+  for name in ("exemplars", "exemplar_tests", "over_indexing", "queue"):
+    pd.testing.assert_frame_equal(
+      found.tables[name], expected.tables[name], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_missing_labels(make_splits: MakeSplits, examined: Examined) -> None:
   splits = make_splits(_members(6), examples=80)
   labels = splits["test"]["labels"].to_numpy().astype(np.float32)
   labels[::4, 1] = np.nan
   labels[:, 2] = np.nan
   dims = splits["test"]["labels"].dims
   splits["test"] = splits["test"].assign(labels=(dims, labels))
-  found = analyze(splits).at("last", "test").tables
+  found = examined(splits).tables
   tests = found["exemplar_tests"]
   tests = tests[tests["identity"] == ""].set_index("attribute")
   assert np.isfinite(tests["cie_share"]).all()

@@ -10,10 +10,11 @@ import scipy.special
 import scipy.stats
 import xarray as xr
 
-from prunebias_jax.analysis import Options, analyze
+from prunebias_jax.analysis.exemplars import Exemplars
 
 Splits = dict[str, xr.Dataset]
 MakeSplits = Callable[..., Splits]
+Examined = Callable[..., Exemplars]
 KEY = ["attribute", "identity", "value"]
 
 
@@ -103,6 +104,7 @@ CASES = [
 @pytest.mark.parametrize(("sizes", "paired", "parity", "multiclass"), CASES)
 def test_tables_are_what_loops_give(
   make_splits: MakeSplits,
+  examined: Examined,
   sizes: tuple[int, int],
   paired: bool,
   parity: str,
@@ -115,7 +117,7 @@ def test_tables_are_what_loops_give(
     ),
     paired,
   )
-  result = analyze(splits, options=Options(parity=parity)).at("last", "test")
+  result = examined(splits, parity=parity)
   logits = splits["test"]["logits"].to_numpy()
   labels = splits["test"]["labels"].to_numpy()
   groups = splits["test"]["identities"].to_numpy()
@@ -213,7 +215,7 @@ def _check_shares(result, name, slow, arrangements, masks) -> None:
 
 
 def _check_examples(result, name, arrangements) -> None:
-  data = result.examples["last", "test"].sel(attribute=name).isel(population=0)
+  data = result.examples.sel(attribute=name).isel(population=0)
   observed = arrangements[0]
   expected = np.mean([one["distance"] for one in arrangements], axis=0)
   found = {key: data[key].to_numpy() for key in data.data_vars}
@@ -311,9 +313,10 @@ def _check_null_set(result, name, slow, arrangements) -> None:
 
 def test_mean_over_attributes_under_the_same_arrangements(
   make_splits: MakeSplits,
+  examined: Examined,
 ) -> None:
   splits = make_splits(_members(6, 6), examples=50)
-  tables = analyze(splits).at("last", "test").tables
+  tables = examined(splits).tables
   logits = splits["test"]["logits"].to_numpy()
   labels = splits["test"]["labels"].to_numpy()
   shares, gains = [], []

@@ -43,6 +43,7 @@ LABEL_FREE = (
   "group_selection_rate",
   "demographic_parity_difference",
   "demographic_parity_ratio",
+  "prediction_correlation",
 )
 
 

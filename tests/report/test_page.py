@@ -463,3 +463,21 @@ def test_zeros_that_differ_between_seeds_are_a_range() -> None:
     ("gmp-ri channels", "50 %", "460 to 500", "46.000 % to 50.000 %"),
     ("gmp-ri channels", "90 %", "900", "90.000 %"),
   ]
+
+
+@pytest.mark.parametrize(
+  ("loss", "words"),
+  [
+    ({}, ""),
+    ({"kind": "plain", "identities": []}, ""),
+    ({"kind": "class_reweighted", "identities": []}, "both values of a label"),
+    (
+      {"kind": "group_reweighted", "identities": ["Male", "Young"]},
+      "weighs alike in every group of Male and Young",
+    ),
+    ({"kind": "learning_from_failure"}, ", by Learning from Failure (a biased"),
+  ],
+)
+def test_a_loss_against_bias_is_told(loss: dict[str, Any], words: str) -> None:
+  found = facts._loss(loss)
+  assert (words in found) if words else not found

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from prunebias_jax.config import Loss, Train
-from prunebias_jax.training import failure, mask_update, member
+from prunebias_jax.data.dataset import Dataset
+from prunebias_jax.training import failure, mask_update, member, weighting
 from prunebias_jax.training.layout import TrainData
 from prunebias_jax.training.loss import loss_and_accuracy
 from prunebias_jax.training.recipe import make_recipe
@@ -43,6 +44,15 @@ def recipe_of(task, outputs, table, smoothing=0.0):
     loss=LOSS,
     table=table,
   )
+
+
+class Perceptron(nn.Module):
+  """One hidden layer, one logit."""
+
+  @nn.compact
+  def __call__(self, images, train):
+    x = nn.Dense(32, name="first")(images.reshape(len(images), -1))
+    return nn.Dense(1, name="head")(nn.relu(x))
 
 
 class Reference:
@@ -191,7 +201,8 @@ def test_the_two_networks_begin_apart():
 def test_the_biased_network_is_not_pruned():
   recipe = recipe_of("multilabel", 3, (12, 3))
   state = member.init(recipe, jnp.uint32(0), (2, 2, 1))
-  pruned = mask_update.prune(recipe, state, jnp.array([6], jnp.int32))
+  prune = jax.jit(lambda *x: mask_update.prune(recipe, *x))
+  pruned = prune(state, jnp.array([6], jnp.int32))
   assert (np.asarray(pruned.params["head"]["kernel"]) == 0).sum() == 6
   assert np.all(np.asarray(pruned.biased.params["head"]["kernel"]) != 0)
 
@@ -204,7 +215,8 @@ def test_a_biased_network_that_is_not_finite_freezes_the_member():
   before = state._replace(biased=state.biased._replace(params=broken))
   places = batches[0]
   batch = TrainData(images[places], labels[places], places=places)
-  after, _ = member.train_step(recipe, before, batch, 0, labels)
+  step = jax.jit(lambda *x: member.train_step(recipe, *x))
+  after, _ = step(before, batch, 0, labels)
   assert not bool(after.healthy)
   jax.tree.map(
     np.testing.assert_array_equal, after._replace(healthy=True),
@@ -262,3 +274,101 @@ def test_weighted_classes_by_definition():
   expected = np.mean(weights * -np.log(p[[0, 1], labels]))
   loss, _ = loss_and_accuracy("multiclass", logits, labels, 0.0, weights)
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def spurious(seed, count, rare):
+  """Images whose label is in a fine pattern, and mostly in the brightness too.
+
+  Args:
+    seed: of the draws.
+    count: examples.
+    rare: share of the examples whose brightness says the opposite.
+
+  Returns:
+    images, labels and brightness [example].
+  """
+  rng = np.random.default_rng(seed)
+  labels = rng.integers(0, 2, count)
+  bright = np.where(rng.random(count) < rare, 1 - labels, labels)
+  shade = 40 * (2 * bright - 1) + rng.normal(0, 40, count)
+  contrast = 15 * (2 * labels - 1) + rng.normal(0, 8, count)
+  images = 128 + rng.normal(0, 10, (count, 4, 4, 1))
+  images[:, :, :2] += shade[:, None, None, None]
+  pattern = np.array([[1, -1], [-1, 1], [1, -1], [-1, 1]])[..., None]
+  images[:, :, 2:] += contrast[:, None, None, None] * pattern
+  return np.clip(images, 0, 255).astype(np.uint8), labels, bright
+
+
+@pytest.fixture(scope="module")
+def worst():
+  """Accuracy of the worst group by kind of loss, a mean over three seeds."""
+  count, batch, epochs = 1024, 64, 30
+  images, labels, bright = spurious(0, count, rare=0.05)
+  dataset = Dataset.from_arrays(
+    images=np.concatenate([images] * 3),
+    labels=np.tile(labels, 3)[:, None],
+    splits=np.repeat(["train", "valid", "test"], count),
+    names=("pattern",),
+    identities={"bright": np.tile(bright, 3)},
+  )
+  test_images, test_labels, test_bright = spurious(1, 2000, rare=0.5)
+
+  def of_kind(kind):
+    grouped = kind == "group_reweighted"
+    loss = Loss(kind=kind, identities=("bright",) if grouped else ())
+    data = {"images": images, "labels": labels[:, None].astype(np.uint8)}
+    if kind in weighting.REWEIGHTED:
+      data["weights"] = weighting.label_weights(dataset, loss)
+    if loss.learns_from_failure:
+      data["places"] = np.arange(count, dtype=np.int32)
+    recipe = make_recipe(
+      Train(epochs=epochs, batch=batch, learning_rate=0.05, weight_decay=0),
+      model=Perceptron(),
+      task="multilabel",
+      steps_per_epoch=count // batch,
+      loss=loss,
+      table=(count, 1),
+    )
+
+    @jax.jit
+    def epoch(state, order, first):
+      batches = {
+        name: jnp.asarray(array)[order].reshape(-1, batch, *array.shape[1:])
+        for name, array in data.items()
+      }
+      return member.train_steps(
+        recipe,
+        state,
+        TrainData(**batches),
+        first,
+        count // batch,
+        jnp.asarray(data["labels"]),
+      )[0]
+
+    lowest = []
+    for seed in range(3):
+      state = member.init(recipe, jnp.uint32(seed), (4, 4, 1))
+      rng = np.random.default_rng(seed)
+      for number in range(epochs):
+        order = rng.permutation(count)
+        state = epoch(state, order, number * (count // batch))
+      logits = np.asarray(member.predict(recipe, state, test_images))[:, 0]
+      right = (logits > 0) == test_labels
+      lowest.append(
+        min(
+          right[(test_labels == label) & (test_bright == group)].mean()
+          for label in (0, 1)
+          for group in (0, 1)
+        )
+      )
+    return float(np.mean(lowest))
+
+  kinds = ("plain", "group_reweighted", "learning_from_failure")
+  return {kind: of_kind(kind) for kind in kinds}
+
+
+@pytest.mark.parametrize("kind", ["group_reweighted", "learning_from_failure"])
+def test_the_worst_group_gains(worst, kind):
+  """Measured: plain .885, group_reweighted .937, learning_from_failure .937."""
+  assert worst["plain"] < 0.9
+  assert worst[kind] > worst["plain"] + 0.03

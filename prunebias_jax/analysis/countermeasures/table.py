@@ -197,6 +197,8 @@ def _reasons(
   """What is missing in the cells that have a row."""
   outputs = kept.shape[-1] - 1
   count, change = numbers["n_seeds"], numbers["change"]
+  exclusive = trials.evidence.facts.exclusive
+  plural = "classes" if exclusive else "attributes"
   used = np.full(kept.shape, -1)
   used[..., -1] = averaged
   masks = [
@@ -211,7 +213,7 @@ def _reasons(
     (np.isfinite(change) & (count == 1), "one seed: no interval"),
     (np.isfinite(change) & numbers["doubtful"], DOUBTFUL),
     *(
-      (used == found, f"mean over {found} of {outputs}")
+      (used == found, f"mean over {found} of {outputs} {plural}")
       for found in range(outputs)
     ),
   ]

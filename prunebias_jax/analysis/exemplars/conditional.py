@@ -47,8 +47,8 @@ def fisher(
   Returns:
     float64 [row] in (0, 1].
   """
-  low = np.maximum(0, first + second - total)
-  width = np.minimum(first, second) - low + 1
+  low, high = _window(both, first, second, total)
+  width = high - low + 1
   result = np.empty(len(both))
   bounds = np.concatenate([[0], np.cumsum(width)])
   start = 0
@@ -60,6 +60,26 @@ def fisher(
     )
     start = part.stop
   return np.minimum(result, 1.0)
+
+
+def _window(
+  both: np.ndarray, first: np.ndarray, second: np.ndarray, total: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """The least and the most of `both` that matter to a p of `fisher`.
+
+  Far beyond the observed distance from the mean, on either side, no table has
+  a probability that would change a digit.
+  """
+  whole = np.maximum(total, 1)
+  mean = first * second / whole
+  variance = mean * (1 - first / whole) * (1 - second / whole) * 2
+  reach = 8 * np.sqrt(variance) + 2 * np.abs(both - mean) + 20
+  low = np.maximum(0, first + second - total)
+  high = np.minimum(first, second)
+  return (
+    np.maximum(low, np.floor(mean - reach).astype(low.dtype)),
+    np.minimum(high, np.ceil(mean + reach).astype(high.dtype)),
+  )
 
 
 def _tables(

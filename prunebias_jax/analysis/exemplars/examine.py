@@ -79,7 +79,9 @@ def examine(evidence: Evidence) -> Exemplars:
       ("exemplar_tests", shares_table(evidence, comparison, counts, where)),
       (
         "exemplar_accuracy",
-        sets_table(evidence, comparison, counts, where),
+        sets_table(
+          evidence, comparison, counts, rankings["dense_margin"][1], where
+        ),
       ),
       ("over_indexing", over.table(where)),
       ("queue", queue_table(evidence, comparison, rankings, where)),

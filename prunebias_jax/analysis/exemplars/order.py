@@ -65,9 +65,9 @@ def controls(
   free = ~listed & ~exemplar
   wanted = np.ceil(CONTROLS * listed.sum(axis=0)).astype(np.int64)
   draw = np.random.default_rng([seed, 1]).random(listed.shape)
-  draw[~free] = 2.0
+  draw[~free] += 1  # behind all others
   # The examples of the smallest draws.
-  order = np.argsort(draw, axis=0, kind="stable")
+  order = np.argsort(draw.T, axis=1).T
   result = np.zeros(listed.shape, bool)
   taken = np.arange(len(listed))[:, None] < wanted
   np.put_along_axis(result, order, taken, axis=0)

@@ -34,22 +34,26 @@ SETS = (
   "low_margin",
   "null_cie",
 )
+LOW_MARGIN = SETS.index("low_margin")
 NULL = SETS.index("null_cie")
 SIDES = ("dense", "compressed")
 
 
-def example_sets(comparison: Comparison) -> np.ndarray:
-  """Who is in each set: bool [set, example, question]; none in "null_cie"."""
+def example_sets(comparison: Comparison, closest: np.ndarray) -> np.ndarray:
+  """Who is in each set: bool [set, example, question]; none in "null_cie".
+
+  Args:
+    comparison: two populations.
+    closest: int [question, example], examples by their dense margin.
+  """
   exemplar = comparison.exemplar
   length = len(exemplar)
   result = np.zeros((len(SETS), *exemplar.shape), bool)
   result[0], result[1], result[2] = True, exemplar, ~exemplar
   for place, share in enumerate(TOP, 3):
     result[place] = comparison.rank <= max(1, length * share // 100)
-  margin = comparison.sides.dense.margin
-  closest = np.argsort(margin.T, axis=1, kind="stable").T
   taken = np.arange(length)[:, None] < exemplar.sum(axis=0)
-  np.put_along_axis(result[SETS.index("low_margin")], closest, taken, axis=0)
+  np.put_along_axis(result[LOW_MARGIN], closest.T, taken, axis=0)
   return result
 
 
@@ -77,6 +81,7 @@ def sets_table(
   evidence: Evidence,
   comparison: Comparison,
   tally: Tally | None,
+  closest: np.ndarray,
   where: xr.Dataset,
 ) -> pd.DataFrame:
   """One row for each attribute, and their mean, and each set.
@@ -85,10 +90,11 @@ def sets_table(
     evidence: the evaluation.
     comparison: two of its populations.
     tally: the null's counts; None where there is no null.
+    closest: int [question, example], examples by their dense margin.
     where: knows checkpoint and split.
   """
   truth = truths(evidence)
-  chosen = example_sets(comparison)
+  chosen = example_sets(comparison, closest)
   names = questions(evidence)
   rows = len(names) + (len(names) > 1)
   numbers = {"n": np.full((rows, len(SETS)), np.nan)}

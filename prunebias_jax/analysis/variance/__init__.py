@@ -6,6 +6,15 @@ from.
 """
 
 from prunebias_jax.analysis.variance.contrasts import contrasts_table
+from prunebias_jax.analysis.variance.power import power_table
+from prunebias_jax.analysis.variance.sources import sources_table
 from prunebias_jax.analysis.variance.spread import variance_table
+from prunebias_jax.analysis.variance.trends import trends_table
 
-__all__ = ["contrasts_table", "variance_table"]
+__all__ = [
+  "contrasts_table",
+  "power_table",
+  "sources_table",
+  "trends_table",
+  "variance_table",
+]

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Cells, make_cells
-from prunebias_jax.analysis.columns import ALL, MEAN, TABLES
+from prunebias_jax.analysis.cells import Cells, crossed_factors, make_cells
+from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
-  benjamini_hochberg,
   brown_forsythe,
   fewest_pairs,
   paired_contrast,
@@ -23,12 +22,10 @@ from prunebias_jax.analysis.inference import (
   welch,
 )
 from prunebias_jax.analysis.rates import divide
-from prunebias_jax.analysis.variance.design import (
-  CROSSED_DESIGN,
-  crossed_factors,
-)
 from prunebias_jax.analysis.variance.rows import (
+  CROSSED_DESIGN,
   Numbers,
+  adjusted,
   averaged_reasons,
   by_availability,
   missing_reasons,
@@ -78,7 +75,7 @@ def contrasts_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     else:
       part_of = _unpaired(evidence, cells, found[population], found[dense])
     columns = _without_inference(evidence, found[population], part_of)
-    columns["p_adjusted"] = _adjusted(cells.key, columns["t_p"])
+    columns["p_adjusted"] = adjusted(cells.key, columns["t_p"])
     parts.append(part("contrasts", population, cells.key, arrays, columns))
   if not parts:
     return pd.DataFrame(columns=list(TABLES["contrasts"]))
@@ -238,20 +235,6 @@ def _without_inference(
     ],
   )
   return found
-
-
-def _adjusted(key: pd.DataFrame, p: np.ndarray) -> np.ndarray:
-  """Benjamini and Hochberg's p within one rule and metric.
-
-  Single attributes and groups are one family, the means over attributes (and a
-  classifier as a whole) another: these say the same again.
-  """
-  summary = key["attribute"].isin([MEAN, ALL]).to_numpy()
-  result = np.full(len(p), np.nan)
-  families = key.groupby(["threshold_rule", "metric", summary], sort=False)
-  for places in families.indices.values():
-    result[places] = benjamini_hochberg(p[places])
-  return result
 
 
 def _unavailable(

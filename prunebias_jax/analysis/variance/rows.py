@@ -7,10 +7,16 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.cells import Cells, Population
-from prunebias_jax.analysis.columns import CELL, EVERYONE, POPULATION
+from prunebias_jax.analysis.columns import ALL, CELL, EVERYONE, MEAN, POPULATION
+from prunebias_jax.analysis.inference import benjamini_hochberg
 from prunebias_jax.analysis.tables import frame
 
 Numbers = dict[str, np.ndarray]
+
+CROSSED_DESIGN = (
+  "members share seeds by purpose and are not independent: no intervals and "
+  "tests, see sources.csv"
+)
 
 
 def by_availability(
@@ -89,3 +95,17 @@ def part(
   }
   cells = {column: key[column].to_numpy() for column in CELL}
   return frame(name, {**fixed, **cells, **columns}, arrays)
+
+
+def adjusted(key: pd.DataFrame, p: np.ndarray) -> np.ndarray:
+  """Benjamini and Hochberg's p within one rule and metric.
+
+  Single attributes and groups are one family, the means over attributes (and a
+  classifier as a whole) another: these say the same again.
+  """
+  summary = key["attribute"].isin([MEAN, ALL]).to_numpy()
+  result = np.full(len(p), np.nan)
+  families = key.groupby(["threshold_rule", "metric", summary], sort=False)
+  for places in families.indices.values():
+    result[places] = benjamini_hochberg(p[places])
+  return result

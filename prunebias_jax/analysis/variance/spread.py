@@ -6,30 +6,32 @@ that another test set would draw anew. All of it is this project's, but for the
 formulas that the functions name.
 """
 
-import concurrent.futures
-import os
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import Population, make_cells
+from prunebias_jax.analysis.cells import (
+  Population,
+  crossed_factors,
+  make_cells,
+)
 from prunebias_jax.analysis.columns import RULES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
+  MARK,
+  POOR,
   crossed_interval,
   decompose,
   mean_interval,
   sd_interval,
+  simulated_coverage,
+  unlike_normal,
 )
+from prunebias_jax.analysis.threads import in_threads
 from prunebias_jax.analysis.variance.bootstrap import (
   Resampled,
   bootstrap_intervals,
-)
-from prunebias_jax.analysis.variance.design import (
-  CROSSED_DESIGN,
-  crossed_factors,
 )
 from prunebias_jax.analysis.variance.halves import (
   HalfSums,
@@ -39,6 +41,7 @@ from prunebias_jax.analysis.variance.halves import (
 from prunebias_jax.analysis.variance.influence import Truth
 from prunebias_jax.analysis.variance.moments import Moments
 from prunebias_jax.analysis.variance.rows import (
+  CROSSED_DESIGN,
   Numbers,
   averaged_reasons,
   by_availability,
@@ -53,6 +56,7 @@ CROSSED = "crossed: seeds and test examples random"
 LINEARISED = (
   "crossed: seeds and test examples random, linearised in the examples"
 )
+POOR_CROSSED = "crossed: simulated coverage below 90 % with so few seeds"
 CALIBRATED = "validation set fixed"
 BOOTSTRAPPED = "bootstrap: seeds and test examples drawn again"
 FEW_BOOTSTRAPPED = f"{BOOTSTRAPPED}, simulated coverage below 90 %"
@@ -62,8 +66,6 @@ ONE_SEED = "not available: one seed"
 NO_SEED = "not available: no seed has a value"
 NOT_INDEPENDENT = "not available: crossed seeds, see sources.csv"
 NO_SPREAD = "not available: the same in every seed"
-
-MOST_WORKERS = 4
 
 # Of these metrics a linearisation stands for the values of single examples.
 RATIOS = ("auc", "tcb", "balanced_accuracy", "bias_amplification")
@@ -87,6 +89,7 @@ _NAMES = (
   "var_distribution",
   *_CROSSED,
 )
+_HIDDEN = ("splits", "unlike")  # no columns: for interval and reason
 # What takes members as independent.
 _INFERENCE = ("mean_low", "mean_high", "sd_low", "sd_high", *_CROSSED)
 
@@ -113,10 +116,7 @@ def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     )
     return _rows(source, population, halves, samples)
 
-  # numpy lets go of the interpreter in most of it.
-  workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS)
-  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    parts = list(pool.map(of_population, evidence.populations().items()))
+  parts = in_threads(of_population, evidence.populations().items())
   return pd.concat(parts, ignore_index=True)
 
 
@@ -146,8 +146,8 @@ def _rows(
     }
 
   finite = np.isfinite(values)
-  seeds, numbers = by_availability(finite, (*_NAMES, "splits"), summarise)
-  splits = numbers.pop("splits")
+  seeds, numbers = by_availability(finite, (*_NAMES, *_HIDDEN), summarise)
+  splits, unlike = (numbers.pop(name) for name in _HIDDEN)
   independent = not crossed_factors(source.evidence.members.iloc[places])
   low, high = np.full((2, len(key)), np.nan)
   if samples is not None and independent and len(places) > 1:
@@ -159,7 +159,7 @@ def _rows(
   for name in _CROSSED:
     numbers[name][same] = np.nan
   if independent:
-    interval = _intervals(key, seeds, numbers)
+    interval = _intervals(key, seeds, numbers, unlike > 0)
     missing = _of_missing_parts(key, seeds, numbers, moments, splits)
   else:
     numbers |= dict.fromkeys(_INFERENCE, np.full(len(key), np.nan))
@@ -213,6 +213,7 @@ def _of_seeds(values: np.ndarray, level: float) -> Numbers:
     "sd_low": sd.low,
     "sd_high": sd.high,
     "var_observed": sd.estimate**2,
+    "unlike": unlike_normal(values).astype(np.float64),
   }
 
 
@@ -261,21 +262,28 @@ def _intervals(
   key: pd.DataFrame,
   seeds: np.ndarray,
   numbers: Numbers,
+  unlike: np.ndarray,
 ) -> np.ndarray:
   """What the intervals of each row are and assume: object [cell]."""
   crossed = np.isfinite(numbers["crossed_low"])
   bootstrapped = np.isfinite(numbers["bootstrap_low"])
   ratio = key["metric"].isin(RATIOS).to_numpy()
   spread = numbers["sd"] > 0
+  covered = {
+    k: simulated_coverage("crossed", "mean", k) for k in set(seeds.tolist())
+  }
+  poor = np.array([covered[k] < POOR for k in seeds.tolist()])
   texts = join_reasons(
     len(key),
     [
       (spread, INTERVAL),
+      (unlike, MARK),
       (numbers["sd"] == 0, NO_SPREAD),
       (seeds == 1, ONE_SEED),
       (seeds == 0, NO_SEED),
       (crossed & ~ratio, CROSSED),
       (crossed & ratio, LINEARISED),
+      (crossed & poor, POOR_CROSSED),
       (
         (spread | crossed) & (key["threshold_rule"] != RULES[0]).to_numpy(),
         CALIBRATED,

@@ -37,6 +37,8 @@ EVERYONES = {
 }
 # These depend on no threshold.
 SCORES = ("uncertainty", "high_uncertainty", "entropy", "auc")
+# Of a classifier as a whole; of attributes there is nothing of the kind.
+WHOLE = ("accuracy", "uncertainty", "entropy", "balanced_accuracy")
 
 Block = tuple[str, str, str]  # metric, identity, value
 
@@ -103,7 +105,7 @@ class PopulationSums:
       for rule, used in enumerate(source.averaged())
     ]
     self._whole = None
-    if source.evidence.facts.exclusive:
+    if len(source.cells.whole_key):
       self._whole = _WholeSums(source)
 
   def add(self, member: int, shown: Shown) -> None:
@@ -125,11 +127,6 @@ class PopulationSums:
     ]
     if self._whole is not None:
       parts.append(self._whole.moments())
-    else:
-      missing = np.full(len(self._source.cells.whole_key), np.nan)
-      parts.append(
-        Moments(examples=missing, squares=missing, mean_squares=missing)
-      )
     return joined(parts)
 
 
@@ -274,73 +271,61 @@ def score_values(metric: str, scores: np.ndarray) -> np.ndarray:
   return (np.abs(scores) < bound).astype(np.float64)
 
 
-# The metrics of a classifier as a whole that have influences.
-_OF_WHOLE = ("accuracy", "uncertainty", "entropy", "balanced_accuracy")
-
-
 class _WholeSums:
-  """The sums of a classifier's numbers as a whole."""
+  """The sums of a classifier's numbers as a whole.
+
+  Other cells that are about no single output have no influences here.
+  """
 
   def __init__(self, source: Source) -> None:
     self._source = source
-    size = len(source.truth.present)
-    key = source.cells.whole_key
-    values = source.cells.whole[source.places]
-    self._groups = list(
-      zip(
-        source.evidence.facts.groups.identity,
-        source.evidence.facts.groups.value,
-        strict=True,
-      )
-    )
-    self._names = list(
-      zip(key["metric"], key["identity"], key["value"], strict=True)
-    )
-    membership = source.evidence.facts.groups.membership
-    # Metrics of a whole identity have no group, nor influences.
-    self._inside = np.stack(
-      [
-        membership[:, self._groups.index((identity, value))]
-        if (identity, value) in self._groups
-        else np.ones(size)
-        for _, identity, value in self._names
-      ],
-      axis=1,
-    )
+    facts, key = source.evidence.facts, source.cells.whole_key
+    groups = list(zip(facts.groups.identity, facts.groups.value, strict=True))
+    known = key["metric"].isin(WHOLE).to_numpy() & facts.exclusive
+    self._places = np.flatnonzero(known)
+    self._metrics = key["metric"][known].tolist()
+    rows = [
+      groups.index(group)
+      for group in zip(key["identity"][known], key["value"][known], strict=True)
+    ]
+    self._inside = facts.groups.membership[:, rows]
     self._collector = Collector(
-      finite=np.isfinite(values),
+      finite=np.isfinite(source.cells.whole[np.ix_(source.places, known)]),
       total=self._inside.sum(axis=0),
-      used=np.zeros(len(key), bool),
-      size=size,
-      few=np.array([name not in _OF_WHOLE for name, _, _ in self._names]),
+      used=np.zeros(len(rows), bool),
+      size=len(facts.labels),
     )
 
   def add(self, member: int, shown: Shown) -> None:
     """Adds a member's outputs."""
+    if not len(self._places):
+      return
     truth = self._source.truth
     hits = shown.predicted(0) * truth.positive
     log_p = log_softmax(shown.logits)
-    of = {
+    values = {
       "accuracy": hits.sum(axis=1),
       "uncertainty": np.max(shown.scores, axis=1) < UNSURE,
       "entropy": -np.sum(np.exp(log_p) * log_p, axis=1) / np.log(2.0),
     }
-    columns = []
-    for column, (metric, _, _) in enumerate(self._names):
-      inside = self._inside[:, column : column + 1]
-      if metric in of:
-        values = of[metric][:, None].astype(np.float64)
-        columns.append(of_mean(values, inside))
-      elif metric == "balanced_accuracy":
-        columns.append(_of_mean_recall(hits, truth))
-      else:
-        columns.append(np.zeros((len(hits), 1)))
+    columns = [
+      of_mean(values[metric][:, None].astype(np.float64), inside[:, None])
+      if metric in values
+      else _of_mean_recall(hits, truth)
+      for metric, inside in zip(self._metrics, self._inside.T, strict=True)
+    ]
     self._collector.add(member, np.concatenate(columns, axis=1))
 
   def moments(self) -> Moments:
-    """[cell], as `Cells.whole_key`; NaN for what has no influences."""
+    """[cell], as `Cells.whole_key`."""
     found = self._collector.moments()
-    return found.at(np.arange(len(self._names)))
+    result = {}
+    for field in dataclasses.fields(Moments):
+      numbers = np.full(len(self._source.cells.whole_key), np.nan)
+      # The last one is of a mean over outputs, which there is none of here.
+      numbers[self._places] = getattr(found, field.name)[:-1]
+      result[field.name] = numbers
+    return Moments(**result)
 
 
 def _of_mean_recall(hits: np.ndarray, truth: Truth) -> np.ndarray:

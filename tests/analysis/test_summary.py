@@ -1,0 +1,115 @@
+from collections.abc import Callable
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from prunebias_jax.analysis import Analysis, analyze, read
+from prunebias_jax.analysis.inference import holm
+
+MakeSplits = Callable[..., dict[str, xr.Dataset]]
+SEEDS = 7
+MEMBERS = [
+  (pruner, sparsity, "none", seed)
+  for seed in range(SEEDS)
+  for pruner, sparsity in (("dense", 0.0), ("mag", 0.5), ("mag", 0.9))
+]
+MOST = {"pruner": "mag", "sparsity": 0.9, "quantization": "none"}
+
+
+@pytest.fixture
+def found(make_splits: MakeSplits) -> Analysis:
+  return analyze(make_splits(MEMBERS, examples=200))
+
+
+def _rows(found: Analysis, table: str, **cell: object):
+  rows = found.tables[table]
+  wanted = {**MOST, "checkpoint": "last", "split": "test", **cell}
+  if "threshold_rule" in rows:
+    wanted["threshold_rule"] = "default"
+  for column, value in wanted.items():
+    rows = rows[rows[column] == value]
+  return rows
+
+
+def test_ten_questions_are_answered(found: Analysis) -> None:
+  assert len(found.summary) == 10
+  assert len({one.question for one in found.summary}) == 10
+  for one in found.summary:
+    assert one.numbers, one
+    assert "mag, sparsity 0.9" in one.text
+    assert "nan" not in one.text.lower()
+
+
+def test_accuracy_is_the_row_of_the_most_compressed_population(
+  found: Analysis,
+) -> None:
+  (row,) = _rows(
+    found, "contrasts", metric="accuracy", attribute="(mean)", identity=""
+  ).to_dict("records")
+  numbers = found.summary[0].numbers
+  for name in ("difference", "low", "high", "t_p", "signflip_p", "n_seeds"):
+    assert numbers[name] == row[name]
+  assert f"{100 * row['difference']:+.2f} points" in found.summary[0].text
+
+
+def test_a_number_that_is_the_largest_of_several_has_an_adjusted_p(
+  found: Analysis,
+) -> None:
+  rows = _rows(found, "contrasts", attribute="(mean)")
+  rows = rows[
+    rows["metric"].isin(("false_positive_rate", "false_negative_rate"))
+    & rows["identity"].isin(("A", "G"))
+  ]
+  (sentence,) = [one for one in found.summary if "group" in one.question]
+  numbers = sentence.numbers
+  assert numbers["n_compared"] == len(rows)
+  largest = rows.iloc[int(np.argmax(np.abs(rows["difference"])))]
+  assert numbers["difference"] == largest["difference"]
+  adjusted = holm(rows["t_p"].to_numpy())
+  assert numbers["p"] == adjusted[int(np.argmax(np.abs(rows["difference"])))]
+  assert numbers["p"] >= numbers["t_p"]
+
+
+def test_it_is_written_as_strict_json_and_read_back(
+  found: Analysis, tmp_path: Path
+) -> None:
+  found.write(tmp_path / "analysis")
+  text = (tmp_path / "analysis" / "summary.json").read_text()
+  stored = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+  assert [one["text"] for one in stored] == [one.text for one in found.summary]
+  assert [one.text for one in read(tmp_path / "analysis").summary] == [
+    one.text for one in found.summary
+  ]
+
+
+def test_without_dense_members_each_sentence_says_so(
+  make_splits: MakeSplits,
+) -> None:
+  members = [("mag", 0.9, "none", seed) for seed in range(3)]
+  for one in analyze(make_splits(members)).summary:
+    assert "no compressed member pairs with a dense one" in one.text
+    assert not one.numbers
+
+
+def test_one_seed_has_differences_but_no_intervals(
+  make_splits: MakeSplits,
+) -> None:
+  members = [("dense", 0.0, "none", 3), ("mag", 0.9, "none", 3)]
+  result = analyze(make_splits(members))
+  accuracy = result.summary[0]
+  assert "no interval" in accuracy.text
+  assert "one pair" in accuracy.text
+  assert accuracy.as_json()["numbers"]["low"] is None
+
+
+def test_exclusive_classes_are_summarised_as_a_whole(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(MEMBERS, multiclass=True, examples=200)
+  result = analyze(splits)
+  assert result.summary[0].numbers["attribute"] == "(all)"
+  texts = [one.text for one in result.summary]
+  assert all("nan" not in text.lower() for text in texts)

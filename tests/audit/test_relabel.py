@@ -1,5 +1,6 @@
 """From verdicts to labels: who decides, what is written, what a run says."""
 
+import json
 import shutil
 
 from audit_runs import sweep
@@ -9,7 +10,9 @@ import pytest
 
 from prunebias_jax.audit.contamination import contamination
 from prunebias_jax.audit.log import Identity, Plan, VerdictLog, log_path
+from prunebias_jax.audit.office import Office
 from prunebias_jax.audit.relabel import corrections
+from prunebias_jax.audit.selection import Filters, taxicab
 from prunebias_jax.cli import main
 from prunebias_jax.cli.inspect import describe
 from prunebias_jax.errors import InputError
@@ -175,3 +178,34 @@ def test_training_records_how_many_corrections_there_are(tmp_path, caplog):
   plain = make_dataset()
   found = facts(tiny, plain, Engine.build(tiny, plain), 1)
   assert "corrections" not in found["data"]
+
+
+@pytest.mark.parametrize("kind", ["hostile", "classes"])
+def test_a_real_analysis_is_audited_and_keeps_the_note(
+  kind, request, judged, capsys
+):
+  original = request.getfixturevalue(kind)
+  attribute = "A" if kind == "hostile" else "(all)"
+  run = judged(original, [("Ada", 5, attribute, "atypical")], split="test")
+  assert main(["analyze", str(run.path), "--permutations", "99"]) == 0
+  assert "The test split was audited" in capsys.readouterr().out
+  notes = json.loads((run.path / "analysis" / "notes.json").read_text())
+  assert any("audited" in str(note) for note in notes)
+  office = Office(run, Plan(), writes=False)
+  line = office.line(2, None, Filters())
+  assert {"exemplar"} <= {place.arm for place in line.places}
+  # The page's own votes, ties included, are those of the analysis.
+  examples, table = office.examples, office.cases.table
+  for population in examples.compressed:
+    for question in range(len(examples.questions)):
+      first, second = (
+        examples.votes(place, question).modal
+        for place in (examples.dense, population)
+      )
+      mine = table[
+        (table["population"] == population) & (table["question"] == question)
+      ]
+      found = sorted(mine.loc[mine["is_cie"], "row"].tolist())
+      assert found == np.flatnonzero(first != second).tolist()
+      distance = taxicab(examples, population, question)[mine["row"]]
+      np.testing.assert_allclose(mine["taxicab"], distance, atol=1e-6)

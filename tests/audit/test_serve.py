@@ -255,3 +255,11 @@ def test_an_analysis_is_offered_where_somebody_sits(run, monkeypatch):
   monkeypatch.setattr("builtins.input", lambda question: "y")
   audit.offer_analysis(run)
   assert done == [run.path]
+
+
+def test_a_missing_extra_is_named(run, monkeypatch, capsys):
+  monkeypatch.delitem(sys.modules, "prunebias_jax.audit.serve")
+  monkeypatch.setitem(sys.modules, "uvicorn", None)
+  assert main(["audit", str(run.path)]) == 2
+  error = capsys.readouterr().err
+  assert "uvicorn: pip install 'prunebias_jax[audit]'" in error

@@ -95,7 +95,7 @@ class Office:
     """Opens the pictures; may take as long as drawing or decoding them."""
     try:
       self._pictures = open_pictures(self.run, self.examples)
-    except (InputError, OSError) as error:
+    except (InputError, OSError, ImportError) as error:
       self.no_pictures = f"No pictures: {error}."
       log.info("%s", self.no_pictures)
     finally:

@@ -180,7 +180,9 @@ def test_training_records_how_many_corrections_there_are(tmp_path, caplog):
   assert "corrections" not in found["data"]
 
 
-@pytest.mark.parametrize("kind", ["hostile", "classes"])
+@pytest.mark.parametrize(
+  "kind", [pytest.param("hostile", marks=pytest.mark.slow), "classes"]
+)
 def test_a_real_analysis_is_audited_and_keeps_the_note(
   kind, request, judged, capsys
 ):

@@ -289,6 +289,17 @@ def test_validation_labels_may_be_alone(made):
   assert [one.split for one in run.evaluations()] == ["test"]
 
 
+def _groups(*columns, names=("g",)):
+  """Group columns that repeat two values each."""
+  return {
+    **{
+      f"{split}_groups": np.resize(np.array(columns).T, (count, len(names)))
+      for split, count in SIZES.items()
+    },
+    "group_names": np.array(names),
+  }
+
+
 NAN_LABELS = np.where(np.arange(90).reshape(30, 3) % 7, 1.0, np.nan)
 REFUSED = {
   "no_logits": ({"test_logits": None}, "lacks test_logits; needed are"),
@@ -421,6 +432,30 @@ REFUSED = {
   "groups_without_names": (
     {"test_groups": np.zeros((30, 1))},
     "test_groups without group_names",
+  ),
+  "groups_of_complex_numbers": (
+    _groups([1j, 0]),
+    "groups: 'g' is complex128; accepted: numbers, text or dates",
+  ),
+  "groups_of_bytes": (
+    _groups([b"\xff", b"a"]),
+    "groups: 'g' holds bytes that are no UTF-8",
+  ),
+  "groups_of_two_lines": (
+    _groups(["a\nb", "c"]),
+    r"groups: 'g' holds 'a\\nb'; accepted: printable text",
+  ),
+  "groups_of_no_text": (
+    _groups(["", "c"]),
+    "groups: 'g' holds ''; accepted: printable text",
+  ),
+  "group_with_a_star": (
+    _groups(["a", "b*c"]),
+    r"identity 'g=b\*c': the tables join the names of crossed identities",
+  ),
+  "groups_of_one_name": (
+    _groups(["a", "b"], ["1", "0"], names=("g", "g=a")),
+    "groups: two columns make an identity 'g=a'",
   ),
   "groups_of_test_only": (
     {"test_groups": np.zeros((30, 1)), "group_names": np.array(["g"])},

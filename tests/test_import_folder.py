@@ -283,6 +283,7 @@ def test_commas_part_numbers_too(made, folder):
     ("gmp/95%/1", "sparsity '95%'; accepted: the digits after the point"),
     ("gmp/0.95/1", r"sparsity '0\.95'"),
     ("gmp/95/best", "run 'best' has not one number"),
+    ("gmp/95/run9223372036854775808", "number of run .* is too large"),
     ("gmp/95/run1-2", "run 'run1-2' has not one number"),
     ("Dense/95/1", "pruner of sparsity 0.95 is called 'dense'"),
   ],

@@ -30,6 +30,20 @@ def check_names(names: Sequence[str], output: str) -> None:
       )
 
 
+def check_identities(names: Sequence[str]) -> None:
+  """Refuses identities whose names would be taken for crossings.
+
+  Raises:
+    InputError: an identity of such a name.
+  """
+  for name in names:
+    if "*" in name:
+      raise InputError(
+        f"identity {name!r}: the tables join the names of crossed identities "
+        "by '*'; rename it"
+      )
+
+
 def check_split(name: str, data: xr.Dataset, outputs: int) -> None:
   """Refuses a split without examples, and labels that are none.
 

@@ -8,7 +8,11 @@ import numpy as np
 import xarray as xr
 
 from prunebias_jax.analysis.bias import GroupPairs
-from prunebias_jax.analysis.checks import check_names, check_split
+from prunebias_jax.analysis.checks import (
+  check_identities,
+  check_names,
+  check_split,
+)
 from prunebias_jax.analysis.columns import EVERYONE, MARKED
 from prunebias_jax.analysis.directional import Directions, make_directions
 from prunebias_jax.analysis.rates import divide
@@ -104,6 +108,7 @@ def gather(splits: Mapping[str, xr.Dataset]) -> Facts:
   for name, data in splits.items():
     check_split(name, data, len(names))
   identity_names = tuple(map(str, test["identity"].to_numpy()))
+  check_identities(identity_names)
   labels = indicators(test, len(names))
   identities = test["identities"].to_numpy()
   given = [identities]

@@ -38,6 +38,8 @@ from prunebias_jax.errors import InputError
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
 SUMMARY = "summary.json"
+# Tables that either a multi-label task or one of exclusive classes has.
+OF_ONE_TASK = ("attributes", "classes", "correlations")
 EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
@@ -184,7 +186,7 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
   """Reads back what `Analysis.write` wrote.
 
   Raises:
-    InputError: the directory holds no analysis.
+    InputError: the directory holds no analysis, or one of another layout.
   """
   directory = Path(directory)
   recover(directory)
@@ -193,10 +195,11 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       json.loads((directory / name).read_text(encoding="utf-8"))
       for name in (NOTES, SUMMARY)
     )
+    sentences = [Sentence(**one) for one in summary]
     tables = {
       name: _read_table(directory / f"{name}.csv")
       for name in TABLES
-      if (directory / f"{name}.csv").exists()
+      if name not in OF_ONE_TASK or (directory / f"{name}.csv").exists()
     }
     arrays = _read_arrays(directory / ARRAYS)
     groups = [
@@ -212,15 +215,16 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
       ]
       for wanted in (False, True)
     )
-  except (OSError, ValueError, KeyError) as error:
+  except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
     raise InputError(
-      f"{directory} holds no analysis that can be read: {error}"
+      f"{directory} holds no analysis that can be read: {error}; `prunebias "
+      "analyze` makes it anew"
     ) from error
   return Analysis(
     tables=tables,
     arrays=arrays,
     notes=notes,
-    summary=[Sentence(**one) for one in summary],
+    summary=sentences,
     others={_where(one): one for one in others},
     examples={_where(one): one for one in examples},
   )
@@ -341,12 +345,16 @@ def _read_table(path: Path) -> pd.DataFrame:
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
   types |= dict.fromkeys(NULLABLE, "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
-  return pd.read_csv(
+  table = pd.read_csv(
     path,
     dtype=types,
     keep_default_na=False,
     na_values={name: ["NaN"] for name in numbers},
   )
+  missing = [name for name in TABLES[path.stem] if name not in table]
+  if missing:
+    raise ValueError(f"{path.name} lacks {', '.join(missing)}")
+  return table
 
 
 def _storable(data: xr.Dataset) -> xr.Dataset:

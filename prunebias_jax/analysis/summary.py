@@ -25,6 +25,11 @@ from prunebias_jax.analysis.columns import (
   WHERE,
 )
 from prunebias_jax.analysis.inference import holm
+from prunebias_jax.analysis.variance.contrasts import (
+  FEW_PARENTS,
+  ONE_PARENT,
+  UNPAIRED,
+)
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -153,6 +158,12 @@ CONTRAST = ("n_seeds", "difference", "low", "high", "t_p", "signflip_p")
 RATIO = ("n_seeds", "variance_ratio", "ratio_low", "ratio_high")
 
 
+def _summarised(rows: pd.DataFrame) -> pd.DataFrame:
+  """Those of a classifier as a whole; where there are none, of the means."""
+  whole = rows[rows["attribute"] == ALL]
+  return whole if len(whole) else rows[rows["attribute"] == MEAN]
+
+
 def _of_metric(
   metric: str, question: str, subject: str, scale: Scale
 ) -> Callable[[Source], Sentence]:
@@ -160,12 +171,14 @@ def _of_metric(
 
   def answer(source: Source) -> Sentence:
     rows = source.rows("contrasts", metric=metric, identity=EVERYONE)
-    whole = rows[rows["attribute"] == ALL]
-    rows = whole if len(whole) else rows[rows["attribute"] == MEAN]
+    rows = _summarised(rows)
     if rows.empty:
       return _unavailable(question, "contrasts", source)
-    over = "" if len(whole) else ", mean over outputs"
-    return _moved(question, rows.iloc[0], f"{subject}{over}", scale, source)
+    row = rows.iloc[0]
+    if math.isnan(row["difference"]):
+      return _unavailable(question, "contrasts", source, row["reason"])
+    over = "" if row["attribute"] == ALL else ", mean over outputs"
+    return _moved(question, row, f"{subject}{over}", scale, source)
 
   return answer
 
@@ -176,7 +189,7 @@ def _bias(source: Source) -> Sentence:
   rows = source.rows("contrasts", metric="bias_amplification", attribute=MEAN)
   row = _largest(rows, "difference", "t_p")
   if row is None:
-    return _unavailable(question, "contrasts", source)
+    return _unavailable(question, "contrasts", source, _why(rows))
   subject = (
     f"bias amplification by {_group(row)}, mean over outputs and the "
     f"largest change of {len(rows)}"
@@ -195,7 +208,7 @@ def _groups(source: Source) -> Sentence:
   rows = rows[errors & single]
   row = _largest(rows, "difference", "t_p")
   if row is None:
-    return _unavailable(question, "contrasts", source)
+    return _unavailable(question, "contrasts", source, _why(rows))
   subject = (
     f"the {row['metric'].replace('_', ' ')} of {_group(row)}, mean over "
     f"outputs and the largest change of {len(rows)}"
@@ -209,14 +222,19 @@ def _variance(source: Source) -> Sentence:
   rows = source.rows("contrasts", metric="bias_amplification", attribute=MEAN)
   row = _largest(rows, "variance_ratio", "pitman_morgan_p", np.log)
   if row is None:
-    return _unavailable(question, "contrasts", source)
+    return _unavailable(question, "contrasts", source, _why(rows))
   text = (
     f"At {source.name}, the variance over seeds of bias amplification by "
     f"{_group(row)}, the one of {len(rows)} that changes most, is "
     f"{row['variance_ratio']:.2f} times that of dense "
-    f"({source.coverage} interval {row['ratio_low']:.2f} to "
-    f"{row['ratio_high']:.2f}, {_seeds(row)}; Pitman-Morgan, {_p(row['p'])})."
   )
+  if math.isnan(row["ratio_low"]):
+    text += f"(no interval: {row['reason']})."
+  else:
+    text += (
+      f"({source.coverage} interval {row['ratio_low']:.2f} to "
+      f"{row['ratio_high']:.2f}, {_seeds(row)}; Pitman-Morgan, {_p(row['p'])})."
+    )
   return Sentence(
     question=question,
     text=text,
@@ -229,13 +247,15 @@ def _exemplars(source: Source) -> Sentence:
   """On how many majority labels compression changes."""
   question = "On how many examples do majority labels change?"
   table = "exemplar_tests"
-  rows = source.rows(table, attribute=MEAN, identity=EVERYONE)
+  rows = _summarised(source.rows(table, identity=EVERYONE))
   if rows.empty or math.isnan(rows.iloc[0]["cie_share"]):
-    return _unavailable(question, table, source)
+    reason = "" if rows.empty else rows.iloc[0]["reason"]
+    return _unavailable(question, table, source, reason)
   row = rows.iloc[0]
+  what = "examples" if row["attribute"] == ALL else "(example, output) pairs"
   text = (
     f"At {source.name}, the majority label of {_percent(row['cie_share'])} of "
-    "the (example, output) pairs is another than that of dense"
+    f"the {what} is another than that of dense"
   )
   if math.isnan(row["null_mean"]):
     text += f"; what seeds alone would do is not available ({row['reason']})."
@@ -256,9 +276,12 @@ def _safety(source: Source) -> Sentence:
   """On how many biases are shown not to grow."""
   question = "Where is compression shown to be safe?"
   rows = source.rows("safety", metric="abs_bias_amplification")
-  rows = rows[rows["verdict"] != "not available"]
-  if rows.empty:
-    return _unavailable(question, "safety", source)
+  # Means say the same of the pairs again.
+  rows = rows[~rows["attribute"].isin([MEAN, ALL])]
+  judged = rows[rows["verdict"] != "not available"]
+  if judged.empty:
+    return _unavailable(question, "safety", source, _why(rows))
+  rows = judged
   sparsity = rows["sparsity"].iloc[0]
   safe = int((rows["safe_up_to"] >= sparsity).sum())
   not_safe = int((rows["verdict"] == "not safe").sum())
@@ -288,22 +311,26 @@ def _safety(source: Source) -> Sentence:
 def _power(source: Source) -> Sentence:
   """On the smallest changes that this run can see."""
   question = "How small a change could these seeds show?"
-  rows = source.rows("power", attribute=MEAN)
-  rows = rows[rows["metric"].isin(("accuracy", "bias_amplification"))]
+  rows = pd.concat(
+    [
+      _summarised(source.rows("power", metric="accuracy", identity=EVERYONE)),
+      source.rows("power", metric="bias_amplification", attribute=MEAN),
+    ]
+  )
   rows = rows[np.isfinite(rows["detectable_now"].to_numpy(float))]
   # One row for each delta says the same of the present seeds.
   rows = rows.drop_duplicates(["metric", "identity", "value"])
-  rows = rows[(rows["metric"] != "accuracy") | (rows["identity"] == EVERYONE)]
   if rows.empty:
     return _unavailable(question, "power", source)
   words = [
     f"{100 * row['detectable_now']:.2f} points of {_cell_name(row)}"
     for _, row in rows.iterrows()
   ]
+  over = "" if ALL in rows["attribute"].tolist() else "; means over outputs"
   text = (
     f"With {rows['n_now'].iloc[0]} pairs of seeds at {source.name}, changes "
     f"are found four times out of five (paired t, two-sided) from "
-    f"{'; '.join(words)}; means over outputs."
+    f"{'; '.join(words)}{over}."
   )
   numbers = {
     _cell_name(row): row["detectable_now"] for _, row in rows.iterrows()
@@ -327,11 +354,14 @@ def _moved(
   if math.isnan(row["low"]):
     text += f" against dense; no interval ({row['reason']})."
   else:
-    p = row["p"] if "p" in row else row["t_p"]
+    chosen = "p" in row
+    p = _p(row["p"] if chosen else row["t_p"])
+    if chosen and row["n_compared"] > 1:
+      p += f" by Holm over {row['n_compared']}, the interval as if alone"
     text += (
       f" against dense ({source.coverage} interval "
-      f"{scale.interval(row['low'], row['high'])}, {_seeds(row)}; paired t, "
-      f"{_p(p)})."
+      f"{scale.interval(row['low'], row['high'])}, {_seeds(row)}; "
+      f"{_test(row)}, {p})."
     )
   columns = [*CONTRAST, *(name for name in ("p", "n_compared") if name in row)]
   return Sentence(
@@ -361,9 +391,11 @@ def _largest(
   return rows.iloc[int(np.argmax(np.abs(size(rows[column].to_numpy(float)))))]
 
 
-def _unavailable(question: str, table: str, source: Source) -> Sentence:
+def _unavailable(
+  question: str, table: str, source: Source, reason: str = ""
+) -> Sentence:
   """A sentence that says that there is no answer."""
-  reason = f"{table}.csv has no such row"
+  reason = reason or f"{table}.csv has no such row"
   if source.population is None:
     reason = "no compressed member pairs with a dense one"
   return Sentence(
@@ -372,6 +404,13 @@ def _unavailable(question: str, table: str, source: Source) -> Sentence:
     numbers={},
     source=table,
   )
+
+
+def _why(rows: pd.DataFrame) -> str:
+  """Why rows of groups have no value, or that there are no groups."""
+  if rows.empty:
+    return "there are no groups to compare"
+  return next((one for one in rows["reason"].tolist() if one), "")
 
 
 def _numbers(row: pd.Series, columns: Sequence[str]) -> dict[str, Any]:
@@ -393,7 +432,19 @@ def _group(row: pd.Series) -> str:
 
 
 def _seeds(row: pd.Series) -> str:
+  """How many there are of what a row of contrasts.csv goes over."""
+  for note, what in (
+    (UNPAIRED, "seeds on the smaller side, which do not pair"),
+    (ONE_PARENT, "members against one dense one"),
+    (FEW_PARENTS, "dense members, each against the mean of its own"),
+  ):
+    if note in row["reason"]:
+      return f"{row['n_seeds']} {what}"
   return f"{row['n_seeds']} pairs of seeds"
+
+
+def _test(row: pd.Series) -> str:
+  return "Welch's t" if UNPAIRED in row["reason"] else "paired t"
 
 
 def _percent(share: float) -> str:

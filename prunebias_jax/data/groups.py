@@ -26,7 +26,7 @@ def identity_columns(
 
   Raises:
     InputError: a column with empty cells, with one value only, or with more
-      than `MOST_GROUPS` values.
+      than `MOST_GROUPS` values; two columns that make the same identity.
   """
   found: dict[str, np.ndarray] = {}
   for name, column in columns.items():
@@ -45,15 +45,23 @@ def identity_columns(
         f"{what} is {_text(groups[0])} in every example; accepted: two or "
         "more values"
       )
-    if set(groups) <= {0, 1}:
-      found[name] = values.to_numpy().astype(np.uint8)
-      continue
     if len(groups) > MOST_GROUPS:
       raise InputError(
         f"{what} has {len(groups)} values; accepted: up to {MOST_GROUPS} groups"
       )
-    for group in groups:
-      found[f"{name}={_text(group)}"] = (values == group).to_numpy(np.uint8)
+    if set(groups) <= {0, 1}:
+      made = {name: values.to_numpy().astype(np.uint8)}
+    else:
+      made = {
+        f"{name}={_text(group)}": (values == group).to_numpy(np.uint8)
+        for group in groups
+      }
+    for one in made:
+      if one in found:
+        raise InputError(
+          f"{where}: two columns make an identity {one!r}; rename one"
+        )
+    found |= made
   return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from prunebias_jax import store
-from prunebias_jax.analysis.checks import check_names
+from prunebias_jax.analysis.checks import check_identities, check_names
 from prunebias_jax.data.dataset import compact_labels
 from prunebias_jax.data.faces.attributes import IDENTITIES, NAMES
 from prunebias_jax.data.groups import identity_columns
@@ -123,7 +123,8 @@ def group_columns(
   identity "name=value".
 
   Raises:
-    InputError: groups of some splits only, or of another shape.
+    InputError: groups of some splits only, of another shape, or of values that
+      are neither numbers, dates nor printable text.
   """
   given = [split for split in store.SPLITS if f"{split}_groups" in found]
   if "group_names" not in found:
@@ -148,8 +149,9 @@ def group_columns(
       )
   ends = np.cumsum([len(labels[split]) for split in given])[:-1]
   columns = {
-    name: _as_numbers(
-      np.concatenate([found[f"{split}_groups"][:, place] for split in given])
+    name: _values(
+      [found[f"{split}_groups"][:, place] for split in given],
+      f"groups: {name!r}",
     )
     for place, name in enumerate(names)
   }
@@ -184,8 +186,8 @@ def read_identities(
     The identities' names, and uint8 [example, identity] by split.
 
   Raises:
-    InputError: an identity that is no attribute, has missing labels, or has
-      the name of a group column too.
+    InputError: an identity that is no attribute, has missing labels, has the
+      name of a group column too, or a name with "*".
   """
   if "identity_names" in found:
     array = found["identity_names"]
@@ -214,6 +216,7 @@ def read_identities(
       f"{double[0]!r} is an attribute and in group_names; name it in "
       "identity_names, or call the group otherwise"
     )
+  check_identities([*chosen, *more])
   places = [names.index(name) for name in chosen]
   identities = {}
   for split, array in labels.items():
@@ -224,12 +227,25 @@ def read_identities(
   return (*chosen, *more), identities
 
 
-def _as_numbers(column: np.ndarray) -> np.ndarray:
-  """Text that is all numbers as numbers: columns of one array share a type."""
+def _values(parts: list[np.ndarray], what: str) -> np.ndarray:
+  """A group column of all splits; text that is all 0 and 1 as numbers.
+
+  Columns of one array share a type, so that numbers may come as text.
+  """
+  for part in parts:
+    if part.dtype.kind not in "biufUSM":
+      raise InputError(
+        f"{what} is {part.dtype}; accepted: numbers, text or dates"
+      )
+  column = np.concatenate(parts)
   if column.dtype.kind not in "US":
     return column
   if column.dtype.kind == "S":
-    column = np.char.decode(column, "utf-8")
+    try:
+      column = np.char.decode(column, "utf-8")
+    except UnicodeDecodeError:
+      raise InputError(f"{what} holds bytes that are no UTF-8") from None
+  check_texts(np.unique(column).tolist(), what)
   if np.isin(column, ("0", "1")).all():
     return column.astype(np.uint8)
   return column

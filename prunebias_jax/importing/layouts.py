@@ -16,6 +16,8 @@ ACCEPTED = (
 DENSE = "dense"
 # The pruner where folders do not name it.
 PRUNED = "pruned"
+# Seeds are stored as int64.
+MOST_SEED = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,11 @@ def _member(folder: Path, directory: Path, names: Sequence[str]) -> Member:
     raise InputError(
       f"{directory}: run {run!r} has not one number; accepted: names such as 3 "
       "or run3"
+    )
+  if int(numbers[0]) > MOST_SEED:
+    raise InputError(
+      f"{directory}: the number of run {run!r} is too large; accepted: up to "
+      f"{MOST_SEED}"
     )
   return Member(
     directory=directory,

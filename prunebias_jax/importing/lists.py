@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import dataclasses
 import hashlib
 from pathlib import Path
+import re
 
 import numpy as np
 
@@ -130,7 +131,8 @@ def _read_attributes(
   text, found = read_text(path)
   count, _, rest = text.partition("\n")
   names = tuple(rest.partition("\n")[0].split())
-  if not count.strip().isdecimal() or not names:
+  # More digits than Python makes a number of are no number of images.
+  if not re.fullmatch(r"\d{1,18}", count.strip()) or not names:
     raise InputError(
       f"{path}: line 1 is {count.strip()[:40]!r}; accepted: the number of "
       "images, and on line 2 the attributes' names"

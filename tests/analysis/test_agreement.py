@@ -34,7 +34,7 @@ def _row(table: pd.DataFrame, **where: object) -> pd.Series:
   return table.iloc[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_equals_a_loop_over_pairs(data: st.DataObject) -> None:
   seeds, examples = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 12))

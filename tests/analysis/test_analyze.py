@@ -592,6 +592,22 @@ def test_written_and_read_back(
   assert [path.name for path in (tmp_path / "run").iterdir()] == ["analysis"]
 
 
+def test_missing_labels_are_written_and_read_back(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  splits = make_splits()
+  labels = splits["test"]["labels"].astype(np.float32)
+  labels[::4, 1] = np.nan
+  splits["test"] = splits["test"].assign(labels=labels)
+  result = analyze(splits)
+  result.write(tmp_path / "analysis")
+  _assert_equal(read(tmp_path / "analysis"), result)
+  rows = result.tables["sample_criteria"]
+  rows = rows[(rows["attribute"] == "(mean)") & (rows["identity"] == "")]
+  assert rows[rows["target"] == "error"]["n"].isna().all()
+  assert (rows[rows["target"] == "flip"]["n"] == 60).all()
+
+
 def test_a_failing_write_leaves_the_previous_analysis(
   make_splits: MakeSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -644,6 +660,26 @@ def test_a_kill_between_the_renames_loses_nothing(
 def test_reading_what_is_not_there(tmp_path: Path) -> None:
   with pytest.raises(InputError, match="holds no analysis"):
     read(tmp_path / "analysis")
+
+
+def test_reading_another_layout_is_refused(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  path = tmp_path / "analysis"
+  result = analyze(make_splits())
+  result.write(path)
+  (path / "summary.json").write_text('[{"sentence": "of another layout"}]')
+  with pytest.raises(InputError, match="holds no analysis that can be read"):
+    read(path)
+  result.write(path)
+  contrasts = pd.read_csv(path / "contrasts.csv")
+  contrasts.drop(columns="p_adjusted").to_csv(path / "contrasts.csv")
+  with pytest.raises(InputError, match=r"contrasts\.csv lacks p_adjusted"):
+    read(path)
+  result.write(path)
+  (path / "safety.csv").unlink()
+  with pytest.raises(InputError, match=r"safety\.csv'; `prunebias analyze`"):
+    read(path)
 
 
 def test_error_of_exclusive_classes_in_a_group_is_not_one_against_the_rest(

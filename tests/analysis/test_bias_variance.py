@@ -102,7 +102,7 @@ def test_equals_the_definitions(
     np.testing.assert_allclose(row["expected_loss"], expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), exclusive=st.booleans(), seeds=st.integers(2, 5))
 def test_laws(data: st.DataObject, exclusive: bool, seeds: int) -> None:
   z = data.draw(hnp.arrays(float, (seeds, 2, 3), elements=FINITE))

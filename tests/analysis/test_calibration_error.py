@@ -106,7 +106,7 @@ def test_ece_sweep_equals_a_slow_loop(case: str, parity: str) -> None:
   )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(hnp.arrays(bool, st.integers(1, 40)))
 def test_sweep_equals_a_slow_loop(labels: np.ndarray) -> None:
   assert sweep(labels) == _slow_sweep(labels.astype(int).tolist())

@@ -27,7 +27,7 @@ def _row(table: pd.DataFrame, **where: object) -> pd.Series:
   return table.iloc[0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_equals_scikit_learn_pair_by_pair(data: st.DataObject) -> None:
   shape = (data.draw(st.integers(1, 15)), 3)

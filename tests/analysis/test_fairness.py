@@ -172,7 +172,7 @@ def test_no_identity_no_row(make_splits: MakeSplits) -> None:
   assert result.tables["directional"].empty
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
   hnp.arrays(
     float,

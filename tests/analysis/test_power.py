@@ -82,6 +82,12 @@ def test_each_cell_may_have_its_own_number_of_seeds() -> None:
   np.testing.assert_allclose(found[2], detectable(sd[:1], 30)[0])
 
 
+def test_more_seeds_than_can_be_counted_are_infinite() -> None:
+  needed = seeds_needed(np.array([1e5, 1e8, 1e17, 1e300]), 1.0)
+  assert np.isfinite(needed[0])
+  assert np.all(np.isposinf(needed[1:]))
+
+
 def test_a_spread_that_was_not_seen_tells_nothing() -> None:
   sd = np.array([0.0, np.nan, 1.0])
   for found in (seeds_needed(sd, 0.5), power_of(sd, 0.5, 9)):

@@ -105,6 +105,49 @@ def test_one_seed_has_differences_but_no_intervals(
   assert accuracy.as_json()["numbers"]["low"] is None
 
 
+def test_safe_pairs_are_counted_without_the_means(found: Analysis) -> None:
+  rows = _rows(found, "safety", metric="abs_bias_amplification")
+  rows = rows[(rows["attribute"] != "(mean)")]
+  rows = rows[rows["verdict"] != "not available"]
+  numbers = found.summary[8].numbers
+  assert numbers["n_compared"] == len(rows)
+  assert numbers["safe"] == (rows["safe_up_to"] >= 0.9).sum()
+
+
+def test_seeds_that_do_not_pair_are_called_so(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(MEMBERS, examples=200)
+  splits = {
+    name: data.assign_attrs(paired=False) for name, data in splits.items()
+  }
+  found = analyze(splits)
+  for one in found.summary:
+    assert "nan" not in one.text.lower()
+    assert "pairs of seeds" not in one.text
+    assert "paired t" not in one.text
+  assert "Welch's t" in found.summary[0].text
+  assert "7 seeds on the smaller side" in found.summary[0].text
+
+
+def test_without_train_labels_the_reason_is_given(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(MEMBERS, examples=200)
+  del splits["train"]
+  texts = [one.text for one in analyze(splits).summary]
+  assert all("nan" not in text.lower() for text in texts)
+  assert texts[3].startswith("Not available: no attribute has a value")
+  assert texts[4].startswith("Not available: no attribute has a value")
+
+
+def test_without_groups_the_sentences_say_so(make_splits: MakeSplits) -> None:
+  splits = make_splits(MEMBERS, identities=())
+  texts = [one.text for one in analyze(splits).summary]
+  assert texts[4] == "Not available: there are no groups to compare."
+  assert texts[4] == texts[5] == texts[6] == texts[8]
+
+
 def test_exclusive_classes_are_summarised_as_a_whole(
   make_splits: MakeSplits,
 ) -> None:
@@ -113,3 +156,13 @@ def test_exclusive_classes_are_summarised_as_a_whole(
   assert result.summary[0].numbers["attribute"] == "(all)"
   texts = [one.text for one in result.summary]
   assert all("nan" not in text.lower() for text in texts)
+  (row,) = _rows(
+    result, "exemplar_tests", attribute="(all)", identity=""
+  ).to_dict("records")
+  assert result.summary[7].numbers["cie_share"] == row["cie_share"]
+  (detectable,) = set(
+    _rows(result, "power", metric="accuracy", attribute="(all)", identity="")[
+      "detectable_now"
+    ]
+  )
+  assert result.summary[9].numbers["accuracy"] == detectable

@@ -1,151 +1,29 @@
-"""Seeds and test examples drawn at random: the tables against a known truth.
-
-Attributes are independent, so that each is a replicate. A logit is the sum of
-what the label says, of a member's shift (another one in the group), of the
-example's difficulty, which all members share, and of noise; its distribution
-given member, label and group is known, and so is all that is estimated.
-"""
+"""Seeds and test examples drawn at random: the tables against a known truth."""
 
 from collections.abc import Mapping
-import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-import xarray as xr
 
-from prunebias_jax.analysis import Options, analyze
-from prunebias_jax.analysis.evidence import Evidence, gather_evidence
-from prunebias_jax.analysis.facts import gather
+from prunebias_jax.analysis import analyze
 from prunebias_jax.analysis.inference import power_of
 from prunebias_jax.analysis.pipeline import _measured
-from prunebias_jax.analysis.variance import contrasts_table, trends_table
-from prunebias_jax.analysis.variance.power import power_table
-from prunebias_jax.analysis.variance.spread import variance_table
-
-EXAMPLES = 600
-GROUP = 0.4
-RATES = np.array([0.25, 0.5])  # of the label, outside and inside the group
-SIGNAL = 2.0
-HARD = 0.8  # sd of the examples' difficulty
-NOISE = 0.6
-SCALE = np.hypot(HARD, NOISE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Seeds:
-  """Sd of the members' shifts: everywhere, and in the group besides.
-
-  `drop` is the mean shift in the group.
-  """
-
-  everywhere: float = 0.3
-  group: float = 0.3
-  drop: float = 0.0
-
-
-def _shifts(
-  rng: np.random.Generator, shape: tuple[int, ...], seeds: Seeds
-) -> tuple[np.ndarray, np.ndarray]:
-  return (
-    rng.normal(scale=seeds.everywhere, size=shape),
-    rng.normal(-seeds.drop, seeds.group, size=shape),
-  )
-
-
-def _draw(
-  rng: np.random.Generator, levels: Mapping[float, Seeds], members: int, a: int
-) -> Evidence:
-  """An evaluation of populations at some sparsities, dense at 0."""
-
-  def truth(size: int) -> tuple[np.ndarray, np.ndarray]:
-    group = rng.random(size) < GROUP
-    return group, rng.random((size, a)) < RATES[group.astype(int)][:, None]
-
-  splits = {}
-  for name, size in (("train", 20_000), ("test", EXAMPLES)):
-    group, labels = truth(size)
-    splits[name] = xr.Dataset(
-      {
-        "labels": (("example", "attribute"), labels.astype(np.uint8)),
-        "identities": (
-          ("example", "identity"),
-          group[:, None].astype(np.uint8),
-        ),
-      },
-      coords={
-        "example": [f"{name}{i}" for i in range(size)],
-        "attribute": [f"A{i}" for i in range(a)],
-        "identity": ["G"],
-      },
-    )
-  hard = rng.normal(scale=HARD, size=(EXAMPLES, a))
-  parts = []
-  for seeds in levels.values():
-    shift, inside = _shifts(rng, (members, 1, a), seeds)
-    noise = rng.normal(scale=NOISE, size=(members, EXAMPLES, a))
-    signal = SIGNAL * (labels - 0.5)
-    parts.append(signal + shift + inside * group[:, None] + hard + noise)
-  key = [(level, seed) for level in levels for seed in range(members)]
-  splits["test"]["logits"] = (
-    ("member", "example", "attribute"),
-    np.concatenate(parts).astype(np.float32),
-  )
-  splits["test"] = splits["test"].assign_coords(
-    pruner=("member", ["magnitude" if level else "dense" for level, _ in key]),
-    sparsity=("member", [level for level, _ in key]),
-    quantization=("member", ["none"] * len(key)),
-    seed=("member", [seed for _, seed in key]),
-  )
-  return gather_evidence(
-    ("last", "test"), splits["test"], gather(splits), Options()
-  )
-
-
-def _truths(seeds: Seeds) -> dict[str, tuple[float, float]]:
-  """Mean and variance over members of metrics on endless test sets."""
-  rng = np.random.default_rng(0)
-  shift, inside = _shifts(rng, (200_000,), seeds)
-  weight = np.array([1 - GROUP, GROUP])
-  # P(predicted positive | label, group): [label, group, member].
-  chosen = np.array(
-    [
-      [
-        scipy.stats.norm.cdf((SIGNAL * (y - 0.5) + shift + inside * g) / SCALE)
-        for g in (0, 1)
-      ]
-      for y in (0, 1)
-    ]
-  )
-  share = np.array([weight * (1 - RATES), weight * RATES])[:, :, None]
-  positives = share[1].sum()
-  selected = (share * chosen).sum(axis=(0, 1))
-  in_group = (share * chosen)[:, 1].sum(axis=0)
-  auc = sum(
-    share[1, g]
-    * share[0, h]
-    / positives
-    / (1 - positives)
-    * scipy.stats.norm.cdf((SIGNAL + inside * (g - h)) / (SCALE * np.sqrt(2)))
-    for g in (0, 1)
-    for h in (0, 1)
-  )
-  values = {
-    "accuracy": (share[1] * chosen[1] + share[0] * (1 - chosen[0])).sum(axis=0),
-    "false_negative_rate": 1 - chosen[1, 1],
-    "tcb": selected / positives,
-    "bias_amplification": in_group / selected - share[1, 1] / positives,
-    "auc": auc,
-    "balanced_accuracy": (
-      (share[1] * chosen[1]).sum(axis=0) / positives
-      + (share[0] * (1 - chosen[0])).sum(axis=0) / (1 - positives)
-    )
-    / 2,
-  }
-  return {
-    name: (float(one.mean()), float(one.var())) for name, one in values.items()
-  }
+from prunebias_jax.analysis.variance import (
+  contrasts_table,
+  power_table,
+  trends_table,
+  variance_table,
+)
+from prunebias_jax.analysis.variance.simulated import (
+  EXAMPLES,
+  NOISE,
+  Seeds,
+  draw_evaluation,
+  draw_shifts,
+  truths,
+)
 
 
 def _single(table: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -160,7 +38,7 @@ def spread() -> pd.DataFrame:
   rng = np.random.default_rng(1)
   tables = []
   for _ in range(5):
-    evidence = _draw(rng, {0.0: Seeds()}, members=10, a=40)
+    evidence = draw_evaluation(rng, {0.0: Seeds()}, members=10, attributes=40)
     tables.append(variance_table(evidence, _measured(evidence)))
   return pd.concat(tables)
 
@@ -180,7 +58,7 @@ def test_crossed_intervals_cover_with_members_and_examples_random(
   spread: pd.DataFrame, metric: str
 ) -> None:
   rows = _single(spread, metric)
-  truth, _ = _truths(Seeds())[metric]
+  truth, _ = truths(Seeds())[metric]
   inside = (rows["crossed_low"] <= truth) & (truth <= rows["crossed_high"])
   assert len(rows) == 200
   # .95 +- .02, and three binomial standard errors.
@@ -195,7 +73,7 @@ def test_distribution_wise_variance_is_unbiased(
   spread: pd.DataFrame, metric: str
 ) -> None:
   rows = _single(spread, metric)
-  _, truth = _truths(Seeds())[metric]
+  _, truth = truths(Seeds())[metric]
   found = rows["var_distribution"]
   error = found.std() / np.sqrt(len(found))
   assert abs(found.mean() - truth) < 3.5 * error
@@ -209,7 +87,9 @@ def test_distribution_wise_variance_is_unbiased(
 
 def test_without_variance_the_estimate_is_negative_half_the_time() -> None:
   rng = np.random.default_rng(2)
-  evidence = _draw(rng, {0.0: Seeds(0.0, 0.0)}, members=5, a=60)
+  evidence = draw_evaluation(
+    rng, {0.0: Seeds(0.0, 0.0)}, members=5, attributes=60
+  )
   table = variance_table(evidence, _measured(evidence))
   for metric in ("accuracy", "bias_amplification", "auc"):
     found = _single(table, metric)["var_distribution"]
@@ -221,7 +101,7 @@ def _tables(
   seed: int, levels: Mapping[float, Seeds]
 ) -> dict[str, pd.DataFrame]:
   rng = np.random.default_rng(seed)
-  evidence = _draw(rng, levels, members=12, a=40)
+  evidence = draw_evaluation(rng, levels, members=12, attributes=40)
   arrays = _measured(evidence)
   return {
     "contrasts": contrasts_table(evidence, arrays),
@@ -270,8 +150,8 @@ def test_a_growing_spread_is_found_as_a_trend() -> None:
 
 def test_the_whole_analysis_finds_a_planted_effect() -> None:
   rng = np.random.default_rng(5)
-  evidence = _draw(
-    rng, {0.0: Seeds(), 0.9: Seeds(0.3, 2.5, 1.5)}, members=8, a=4
+  evidence = draw_evaluation(
+    rng, {0.0: Seeds(), 0.9: Seeds(0.3, 2.5, 1.5)}, members=8, attributes=4
   )
   tables = analyze({"test": evidence.data}).tables
   row = tables["contrasts"]
@@ -287,7 +167,9 @@ def test_the_whole_analysis_finds_a_planted_effect() -> None:
 
 def test_predicted_power_is_the_power_simulated() -> None:
   rng = np.random.default_rng(6)
-  evidence = _draw(rng, {0.0: Seeds(), 0.9: Seeds()}, members=80, a=3)
+  evidence = draw_evaluation(
+    rng, {0.0: Seeds(), 0.9: Seeds()}, members=80, attributes=3
+  )
   arrays = _measured(evidence)
   table = power_table(evidence, arrays, contrasts_table(evidence, arrays))
   delta = 0.02
@@ -307,7 +189,7 @@ def test_predicted_power_is_the_power_simulated() -> None:
   accuracy = np.empty((2, runs, pairs))
   for side in range(2):
     for run in range(runs):
-      shift, inside = _shifts(rng, (pairs, 1, 3), Seeds())
+      shift, inside = draw_shifts(rng, (pairs, 1, 3), Seeds())
       noise = rng.normal(scale=NOISE, size=(pairs, EXAMPLES, 3))
       z = hard + shift + inside * group[:, None] + noise
       accuracy[side, run] = ((z > 0) == labels).mean(axis=(1, 2))

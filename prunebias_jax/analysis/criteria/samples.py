@@ -6,6 +6,7 @@ susceptible; how it is judged here is this project's.
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -215,6 +216,9 @@ def _rows(
   used = np.isfinite(values).sum(axis=1, keepdims=True)
   if not evidence.facts.exclusive:
     mean = divide(np.nansum(values, axis=1, keepdims=True), used)
+    # With missing labels attributes differ in examples: a mean has no number.
+    n = _NUMBERS.index("n")
+    mean[..., n][np.ptp(values[..., n], axis=1, keepdims=True) > 0] = np.nan
     values = np.concatenate([values, mean], axis=1)
     names = (*names, MEAN)
   places = _single_groups(evidence)
@@ -222,7 +226,7 @@ def _rows(
     axis.ravel() for axis in np.indices(values.shape[:-1])
   )
   numbers = values.reshape(-1, len(_NUMBERS)).T
-  columns = {
+  columns: dict[str, Any] = {
     "attribute": np.array(names, object)[output],
     "identity": np.array(groups.identity, object)[places][group],
     "value": np.array(groups.value, object)[places][group],
@@ -233,6 +237,7 @@ def _rows(
   auroc = used[..., _NUMBERS.index("auroc")]
   averaged = auroc[target, 0, group, criterion]
   columns["reason"] = _reasons(columns, averaged, len(names), dense_members)
+  columns["n"] = pd.array(columns["n"], "Int64")
   fixed = {
     name: np.full(len(output), one, object if type(one) is str else None)
     for name, one in zip(POPULATION, population, strict=True)

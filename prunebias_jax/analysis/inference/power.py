@@ -16,6 +16,8 @@ from prunebias_jax.errors import InputError
 # A noncentral t shifted by more has less than 1e-11 in its smaller tail.
 FAR = 7.0
 MOST_TABLED = 256
+# Beyond, the bisection would lose whole numbers.
+MOST_SEEDS = 2.0**40
 
 
 def power_of(
@@ -56,7 +58,8 @@ def seeds_needed(
     level: 1 minus the size of the test, in (0, 1).
 
   Returns:
-    float64 [cell], whole, at least 2; NaN where sd is NaN or 0.
+    float64 [cell], whole, at least 2; NaN where sd is NaN or 0, infinite where
+    more than 2^40 are needed.
 
   Raises:
     InputError: a delta that is not above 0, a power out of range.
@@ -70,6 +73,8 @@ def seeds_needed(
   few = effect >= table[-1]
   result[few] = 2 + np.searchsorted(-table, -effect[few])
   many = effect < table[-1]
+  hopeless = _power(effect, np.full(effect.shape, MOST_SEEDS), level) < power
+  result[hopeless], many = np.inf, many & ~hopeless
   result[many] = _bisected(effect[many], power, level)
   return result
 

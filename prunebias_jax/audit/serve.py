@@ -20,13 +20,18 @@ PORT = 8765
 _TRIED = 50
 
 
+def _print(line: str) -> None:
+  """Prints a line at once, into a pipe too."""
+  print(line, flush=True)
+
+
 def serve(
   office: Office,
   *,
   host: str = LOOPBACK[0],
   port: int = PORT,
   reviewer: str = "",
-  announce: Callable[[str], None] = print,
+  announce: Callable[[str], None] = _print,
 ) -> None:
   """Serves an audit until the process is interrupted.
 

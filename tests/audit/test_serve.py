@@ -40,7 +40,7 @@ class Server:
       [sys.executable, "-m", "prunebias_jax", "audit", path, *options],
       stdout=subprocess.PIPE,
       text=True,
-      env={**os.environ, "PYTHONUNBUFFERED": "1"},
+      env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
     )
     self.said = []
     for line in self.process.stdout:

@@ -120,13 +120,16 @@ def relabel(options: argparse.Namespace) -> None:
 def audit(options: argparse.Namespace) -> None:
   """Opens the page on which people judge the exemplars of a run."""
   try:
-    from prunebias_jax.audit.office import Office
-    from prunebias_jax.audit.serve import serve
+    if options.export is None:
+      from prunebias_jax.audit.serve import serve
+    else:
+      from prunebias_jax.audit.showcase import write_gallery
   except ModuleNotFoundError as error:
     raise InputError(
       f"the audit needs {error.name}: pip install 'prunebias_jax[audit]'"
     ) from None
   from prunebias_jax.audit.log import Plan
+  from prunebias_jax.audit.office import Office
   from prunebias_jax.audit.records import check_reviewer
 
   if options.reviewer:
@@ -151,8 +154,6 @@ def audit(options: argparse.Namespace) -> None:
         "leave the option out to go on with it"
       )
   if options.export is not None:
-    from prunebias_jax.audit.showcase import write_gallery
-
     count = write_gallery(office, options.export, options.top)
     office.close()
     print(f"{count} examples in {options.export / 'index.html'}")

@@ -1,5 +1,6 @@
 """The command: a port, a link, bad input, and kill -9 while it saves."""
 
+import http.client
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import urllib.error
 import urllib.request
 
 import pytest
@@ -94,7 +94,7 @@ def test_kill_in_the_middle_of_verdicts_loses_none_that_was_confirmed(
           key=key, kind="verdict", verdict="atypical", reviewer=reviewer,
           row=number % 46, question=number % 3, note="n" * (7 * number),
         )  # fmt: skip
-      except (OSError, urllib.error.URLError):
+      except (OSError, http.client.HTTPException):  # it was killed
         return
       confirmed[key] = answer["saved"]
       if len(confirmed) == total // 2:

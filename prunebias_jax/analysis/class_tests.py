@@ -7,6 +7,8 @@ its own accuracy, pairing by seed and the false discovery rate are this
 project's.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -23,6 +25,7 @@ from prunebias_jax.analysis.inference import (
   paired_contrast,
   welch,
 )
+from prunebias_jax.analysis.parents import by_parent, note_of
 from prunebias_jax.analysis.parity import Parity
 from prunebias_jax.analysis.tables import frame, output_of, population_columns
 
@@ -104,11 +107,14 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   parts = []
   for population, (dense, pairs) in evidence.compared().items():
     paired = bool(len(pairs)) and parity == "default"
-    sides = pairs.T if paired else (found[population], found[dense])
+    sides = (found[population], found[dense])
+    if paired:
+      sides = (pairs[:, 0], pairs[:, 1])
+    shared = pairs if paired else pairs[:0]
     for place, rule in enumerate(arrays["threshold_rule"].to_numpy()):
       numbers = class_test(
-        (recall[sides[0], place], recall[sides[1], place]),
-        (accuracy[sides[0], place], accuracy[sides[1], place]),
+        _of_sides(recall[:, place], sides, shared),
+        _of_sides(accuracy[:, place], sides, shared),
         pairs=paired,
         level=evidence.options.level,
         parity=parity,
@@ -125,7 +131,9 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         "n_compressed": np.full(count, len(sides[0])),
         **numbers,
         "test": np.full(count, test, object),
-        "reason": _reasons(arrays, place, np.isnan(numbers["p"]), few),
+        "reason": _reasons(
+          arrays, place, np.isnan(numbers["p"]), few, note_of(shared)
+        ),
       }
       parts.append(frame("class_tests", columns, arrays))
   if not parts:
@@ -133,8 +141,16 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   return pd.concat(parts, ignore_index=True)
 
 
+def _of_sides(
+  values: np.ndarray, sides: Sequence[np.ndarray], pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Values [member, class] of compressed and dense members; see `parents`."""
+  here, dense = (by_parent(values[side], pairs) for side in sides)
+  return here, dense
+
+
 def _reasons(
-  arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool
+  arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool, note: str
 ) -> np.ndarray:
   """Why there is no test: object [class]."""
   positive, negative = (
@@ -151,5 +167,6 @@ def _reasons(
       (positive == 0, "no example of it"),
       (there & (negative == 0), "all examples are of it"),
       (there & missing, f"not available: {same}"),
+      (there & bool(note), note),
     ],
   )

@@ -23,6 +23,7 @@ from prunebias_jax.analysis.flags import (
   join_reasons,
 )
 from prunebias_jax.analysis.inference import mean_interval
+from prunebias_jax.analysis.parents import by_parent, note_of
 from prunebias_jax.analysis.relative import ratio_of_means
 from prunebias_jax.analysis.tables import (
   frame,
@@ -55,15 +56,24 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
   parts = []
   for population, (dense, pairs) in evidence.compared().items():
     here, there = pairs.T if len(pairs) else (found[population], found[dense])
+    note = note_of(pairs)
+    compressed = by_parent(values[here], pairs)
+    units = len(compressed) if len(pairs) else 0
     numbers, doubts = _compare(
-      values[here], values[there], len(pairs), evidence.options.level
+      compressed,
+      by_parent(values[there], pairs),
+      units,
+      evidence.options.level,
     )
     columns: dict[str, np.ndarray] = {
       **population_columns(population, len(key)),
       **{str(name): key[name].to_numpy() for name in key},
-      "n_seeds": np.full(len(key), len(pairs)),
+      "n_seeds": np.full(len(key), units),
       **numbers,
-      "reason": join_reasons(len(key), [*reasons, *doubts]),
+      "reason": join_reasons(
+        len(key),
+        [*reasons, (np.full(len(key), bool(note)), note), *doubts],
+      ),
     }
     parts.append(frame("group_changes", columns, arrays))
   if not parts:

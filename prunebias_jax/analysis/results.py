@@ -1,7 +1,9 @@
 """What an analysis is made of: arrays, tables and notes; on disk and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -146,6 +148,7 @@ class Analysis:
 
     All of it goes to a hidden folder beside `directory`, which then takes the
     place of what was there: a failure leaves the previous analysis as it was.
+    Of two processes the second waits, and its analysis is the one that stays.
 
     Args:
       directory: the analysis folder; it is replaced as a whole.
@@ -154,10 +157,16 @@ class Analysis:
       OSError: it cannot be written, for want of space or of rights.
     """
     directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _alone_in(directory.parent):
+      self._write(directory)
+
+  def _write(self, directory: Path) -> None:
+    """Writes the folder; no other process does meanwhile."""
     staging = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
     try:
-      staging.mkdir(parents=True)
+      staging.mkdir()
       for name, table in self.tables.items():
         write_csv(table, staging / f"{name}.csv")
       groups: dict[str | None, xr.Dataset] = {
@@ -373,6 +382,17 @@ def _with_text(
       if variable.dtype.kind in "UOT"
     }
   )
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+  """Holds a folder against whoever else writes an analysis into it."""
+  opened = os.open(folder, os.O_RDONLY)
+  try:
+    fcntl.flock(opened, fcntl.LOCK_EX)
+    yield
+  finally:
+    os.close(opened)
 
 
 def _swap(staging: Path, directory: Path) -> None:

@@ -25,11 +25,8 @@ from prunebias_jax.analysis.columns import (
   WHERE,
 )
 from prunebias_jax.analysis.inference import holm
-from prunebias_jax.analysis.variance.contrasts import (
-  FEW_PARENTS,
-  ONE_PARENT,
-  UNPAIRED,
-)
+from prunebias_jax.analysis.parents import FEW_PARENTS, ONE_PARENT
+from prunebias_jax.analysis.variance.contrasts import UNPAIRED
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+import concurrent.futures
 from pathlib import Path
 
 import numpy as np
@@ -640,6 +641,19 @@ def test_a_failing_write_leaves_the_previous_analysis(
   assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
   second.write(path)
   _assert_equal(read(path), second)
+  assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
+
+
+def test_two_that_write_at_once(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  both = [analyze(make_splits(seed=seed)) for seed in (0, 1)]
+  path = tmp_path / "analysis"
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda place: both[place % 2].write(path), range(4)))
+  found = read(path)
+  first = found.tables["attributes"].equals(both[0].tables["attributes"])
+  _assert_equal(found, both[0] if first else both[1])
   assert [entry.name for entry in tmp_path.iterdir()] == ["analysis"]
 
 

@@ -130,3 +130,29 @@ def test_only_when_asked_for(make_splits: MakeSplits) -> None:
 def test_bad_numbers_of_draws(count: int) -> None:
   with pytest.raises(InputError, match=f"bootstraps {count}; accepted: 0"):
     Options(bootstraps=count)
+
+
+def test_accuracy_of_exclusive_classes(make_splits: MakeSplits) -> None:
+  members = [("dense", 0.0, "none", seed) for seed in range(SEEDS)]
+  splits = make_splits(members, examples=90, multiclass=True)
+  table = analyze(splits, options=Options(bootstraps=DRAWS)).tables["variance"]
+  samples = Resampled(gather(splits), DRAWS)
+  test = splits["test"]
+  right = test["logits"].to_numpy().argmax(axis=2) == test["labels"].to_numpy()
+  inside = test["identities"].to_numpy()[:, 1] == 1
+  for identity, value, chosen in (
+    ("", "", np.ones(90, bool)),
+    ("G", "1", inside),
+  ):
+    weights = samples.weights[chosen]
+    of_member = right[:, chosen] @ weights / weights.sum(axis=0)
+    drawn = (samples.members(SEEDS) * of_member).mean(axis=0)
+    (low,), (high,) = percentiles(drawn[None], 0.025)
+    (row,) = table[
+      (table["metric"] == "accuracy")
+      & (table["attribute"] == "(all)")
+      & (table["identity"] == identity)
+      & (table["value"] == value)
+    ].to_dict("records")
+    np.testing.assert_allclose(row["bootstrap_low"], low, rtol=1e-6)
+    np.testing.assert_allclose(row["bootstrap_high"], high, rtol=1e-6)

@@ -8,6 +8,7 @@ import xarray as xr
 from prunebias_jax.analysis.cells import Population
 from prunebias_jax.analysis.criteria.safety import Safety, judge
 from prunebias_jax.analysis.evidence import Evidence
+from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.tables import output_of
 
@@ -64,8 +65,8 @@ def judged_families(evidence: Evidence, arrays: xr.Dataset) -> list[Family]:
         pairs=pairs,
         measures=measures,
         safety=judge(
-          [full[one[:, 1]] for one in pairs],
-          [full[one[:, 0]] for one in pairs],
+          [by_parent(full[one[:, 1]], one) for one in pairs],
+          [by_parent(full[one[:, 0]], one) for one in pairs],
           margin=evidence.options.safe_margin,
           level=evidence.options.level,
         ),

@@ -237,12 +237,12 @@ def _rows(
   auroc = used[..., _NUMBERS.index("auroc")]
   averaged = auroc[target, 0, group, criterion]
   columns["reason"] = _reasons(columns, averaged, len(names), dense_members)
-  columns["n"] = pd.array(columns["n"], "Int64")
   fixed = {
     name: np.full(len(output), one, object if type(one) is str else None)
     for name, one in zip(POPULATION, population, strict=True)
   }
-  return frame("sample_criteria", {**fixed, **columns}, arrays)
+  table = frame("sample_criteria", {**fixed, **columns}, arrays)
+  return table.astype({"n": "Int64"})
 
 
 def _reasons(

@@ -16,6 +16,7 @@ from prunebias_jax.analysis.criteria.safety import (
   UNDECIDED,
 )
 from prunebias_jax.analysis.flags import join_reasons
+from prunebias_jax.analysis.parents import SHARED, by_parent, note_of
 from prunebias_jax.analysis.tables import frame, output_of
 
 
@@ -76,8 +77,10 @@ def _rows(arrays: xr.Dataset, family: Family) -> pd.DataFrame:
 def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
   """Why something is missing or undecidable, in the order of the rows."""
   pairs, change = family.safety.pairs, family.safety.change
-  totals = np.array([len(one) for one in family.pairs])
+  totals = np.array([len(by_parent(one, one)) for one in family.pairs])
   total = np.broadcast_to(totals.reshape(-1, 1, 1, 1), pairs.shape)
+  notes = np.array([note_of(one) for one in family.pairs], object)
+  note = np.broadcast_to(notes.reshape(-1, 1, 1, 1), pairs.shape)
   outputs = pairs.shape[-1] - 1
   averaged = np.full(pairs.shape, -1)
   averaged[..., -1] = family.averaged
@@ -100,6 +103,7 @@ def _reasons(family: Family, arrays: xr.Dataset) -> np.ndarray:
       (pairs > 1) & np.isfinite(change) & np.isnan(family.safety.lower),
       "the same change in every seed: no bounds",
     ),
+    *(((note == text) & (pairs > 0), text) for text in SHARED),
     (family.safety.doubtful, DOUBTFUL),
     *(
       (averaged == count, f"mean over {count} of {outputs} {plural}")

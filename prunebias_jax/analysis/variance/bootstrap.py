@@ -106,9 +106,9 @@ def bootstrap_intervals(
   names = zip(key["metric"], key["identity"], key["value"], strict=True)
   for column, (metric, *group) in enumerate(names):
     if metric == "accuracy":
-      place = cells - len(key) + column
-      right = values[ALL, *group]
-      low[place], high[place] = percentiles(right, tail)
+      start = cells - len(key) + column
+      place = slice(start, start + 1)
+      low[place], high[place] = percentiles(values[ALL, *group], tail)
   return low, high
 
 

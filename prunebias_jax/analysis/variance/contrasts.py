@@ -21,6 +21,7 @@ from prunebias_jax.analysis.inference import (
   pitman_morgan,
   welch,
 )
+from prunebias_jax.analysis.parents import by_parent, note_of
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.variance.rows import (
   CROSSED_DESIGN,
@@ -36,11 +37,6 @@ UNPAIRED = (
   "unpaired: t_p is Welch's, pitman_morgan_p is Brown and Forsythe's, n_seeds "
   "of the smaller side"
 )
-ONE_PARENT = (
-  "all share one dense member: about compressed members against that one, "
-  "whose own spread over seeds is not seen"
-)
-FEW_PARENTS = "members of one dense parent are averaged: n_seeds counts parents"
 
 _NUMBERS = (
   "difference",
@@ -91,17 +87,8 @@ def _paired(
   level = evidence.options.level
   values, averaged = cells.flat(pairs.T.ravel())
   both = np.stack(np.split(values, 2))
-  parents = np.unique(pairs[:, 1], return_inverse=True)[1]
-  distinct = len(np.unique(parents))
-  note = ""
-  if distinct == 1 < len(pairs):
-    note = ONE_PARENT
-  elif distinct < len(pairs):
-    note = FEW_PARENTS
-    # Members of one dense parent are no independent pairs; their means are.
-    mean = (parents == np.arange(distinct)[:, None]).astype(np.float64)
-    mean /= mean.sum(axis=1, keepdims=True)
-    both = np.stack([_averaged_rows(mean, one) for one in both])
+  note = note_of(pairs)
+  both = np.stack([by_parent(one, pairs) for one in both])
   units = both.shape[1]
 
   def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
@@ -122,13 +109,6 @@ def _paired(
     ],
   )
   return {"n_seeds": seeds, **numbers, "reason": reason}
-
-
-def _averaged_rows(mean: np.ndarray, values: np.ndarray) -> np.ndarray:
-  """Means over rows; NaN where one of those that are meant is."""
-  finite = np.isfinite(values)
-  missing = (mean > 0).astype(np.float64) @ ~finite > 0
-  return np.where(missing, np.nan, mean @ np.where(finite, values, 0.0))
 
 
 def _contrast(

@@ -26,6 +26,7 @@ ALLOWED = {
   "analysis": set(),
   "importing": {"analysis", "data", "store"},
   "report": {"analysis", "store", "data"},
+  "audit": {"analysis", "config", "data", "store"},
 }
 EVERYWHERE = {"errors", "settings"}
 

@@ -11,6 +11,7 @@ import warnings
 
 from prunebias_jax.cli import (
   analyze,
+  audit,
   evaluate,
   importing,
   inspect,
@@ -66,6 +67,9 @@ def parser() -> Parser:
     allow_abbrev=False,
   )
   added = Verbs(found)
-  for part in (train, importing, quantize, evaluate, analyze, verbs, inspect):
+  parts = (
+    train, importing, quantize, evaluate, analyze, verbs, audit, inspect,
+  )  # fmt: skip
+  for part in parts:
     part.add(added)
   return found

@@ -6,6 +6,7 @@ from pathlib import Path
 from prunebias_jax import store
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.parity import PARITIES
+from prunebias_jax.audit.contamination import contamination
 from prunebias_jax.cli.arguments import Verbs
 from prunebias_jax.errors import InputError
 
@@ -85,7 +86,7 @@ def analyze(options: argparse.Namespace) -> None:
     )
   if not done.all():
     print(f"{(~done).sum()} of {len(done)} members are not finished: left out")
-  result = run.analyze(chosen)
+  result = run.analyze(chosen, contamination(run))
   for sentence in result.summary:
     print(sentence.text)
   for note in result.notes:

@@ -63,6 +63,10 @@ def describe(run: store.Run) -> list[str]:
   ]
   if more:
     lines.append(f"evaluated   {', '.join(more)}")
+  corrections = facts.get("data", {}).get("corrections")
+  if corrections:
+    counts = ", ".join(f"{count} {name}" for name, count in corrections.items())
+    lines.append(f"corrections {counts} (data.corrections)")
   if "model" in facts:
     model = facts["model"]
     lines.append(

@@ -206,6 +206,11 @@ class Data(Part):
     help="attributes to predict, one or more; empty takes all that the data "
     "set has",
   )
+  corrections: str = setting(
+    "",
+    help="CSV file of corrected labels and examples to leave out, as "
+    "prunebias relabel writes it",
+  )
   marker: Marker = part(Marker, help="backdoor marker")
   faces: Faces = part(Faces, help="knobs of faces")
   digits: Digits = part(Digits, help="knobs of digits")

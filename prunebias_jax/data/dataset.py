@@ -37,6 +37,7 @@ class Split:
       None where there is no marker.
     window: how the images are scaled and cut as they are used; None where
       networks see them as they are stored.
+    corrected: how many corrections changed the split, see `data.corrections`.
   """
 
   images: np.ndarray
@@ -46,6 +47,7 @@ class Split:
   truth: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
   marked: np.ndarray | None = None
   window: Window | None = None
+  corrected: int = 0
 
   def __len__(self) -> int:
     return len(self.images)

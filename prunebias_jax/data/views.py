@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from prunebias_jax.config import Data
+from prunebias_jax.data.corrections import corrected
 from prunebias_jax.data.dataset import SPLITS, Dataset, compact_labels
 from prunebias_jax.data.markers import with_marker
 from prunebias_jax.data.window import Window
@@ -12,12 +13,14 @@ from prunebias_jax.errors import InputError, choose
 
 
 def viewed(dataset: Dataset, config: Data) -> Dataset:
-  """The data set with window, marker and attributes as a config asks.
+  """The data set with corrections, window, marker and attributes as asked.
 
   Raises:
     InputError: an attribute that is not there or without any label to learn
       from, or a view that the data set does not have.
   """
+  if config.corrections:
+    dataset = corrected(dataset, config.corrections)
   if config.resize == "device":
     window = Window(shorter=config.shorter, size=config.size)
     splits = {

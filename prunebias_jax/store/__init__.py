@@ -21,6 +21,7 @@
       parameters/      final parameters of every member, 000012.npz
       chunks/, checkpoints/   what a resume needs
       analysis/        tables made from the logits
+      audit/           verdicts of people on examples, see `audit.log`
       report.html
 
 Logits have one uncompressed chunk for each member, so a member is written by

@@ -1,6 +1,6 @@
 """A run directory that exists: read when asked for, and added to."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -341,11 +341,14 @@ class Run:
     group = Evaluation(checkpoint, split).group
     return self._group(group)["logits"].isel(member=index).to_numpy()
 
-  def analyze(self, options: "Options | None" = None) -> "Analysis":
+  def analyze(
+    self, options: "Options | None" = None, notes: Sequence[str] = ()
+  ) -> "Analysis":
     """Computes every statistic from the logits and writes RUN/analysis.
 
     Args:
       options: the user's choices; None for the defaults.
+      notes: sentences to keep among those of the analysis.
 
     Returns:
       What was written.
@@ -357,7 +360,7 @@ class Run:
     # Imported here: whoever trains needs no statistics.
     from prunebias_jax.store import statistics
 
-    return statistics.analyze(self, options)
+    return statistics.analyze(self, options, notes)
 
   def analysis(self) -> "Analysis":
     """The statistics that `analyze`, or the command of that name, wrote.

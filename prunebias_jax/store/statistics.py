@@ -1,5 +1,7 @@
 """The analysis of a run: made, kept in its directory, read back."""
 
+from collections.abc import Sequence
+
 import threadpoolctl
 
 from prunebias_jax import analysis
@@ -11,13 +13,16 @@ ANALYSIS = "analysis"
 
 
 def analyze(
-  run: Run, options: analysis.Options | None = None
+  run: Run,
+  options: analysis.Options | None = None,
+  notes: Sequence[str] = (),
 ) -> analysis.Analysis:
   """Computes every statistic of a run and writes RUN/analysis.
 
   Args:
     run: a run with a finished member.
     options: the user's choices; None for the defaults.
+    notes: sentences to keep among those of the analysis.
 
   Returns:
     What was written.
@@ -39,6 +44,7 @@ def analyze(
       },
       options=options,
     )
+  found.notes.extend(notes)
   found.write(run.path / ANALYSIS)
   return found
 

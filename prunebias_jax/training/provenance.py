@@ -64,8 +64,23 @@ def facts(
       "fingerprint": dataset.fingerprint(),
       "sizes": {name: len(split) for name, split in dataset.splits.items()},
       "identities": list(dataset.identity_names),
+      **_corrections(dataset),
     },
   }
+
+
+def _corrections(dataset: Dataset) -> dict[str, Any]:
+  """How many corrections changed each split, where there are any."""
+  counts = {name: split.corrected for name, split in dataset.splits.items()}
+  if not any(counts.values()):
+    return {}
+  if counts["test"]:
+    log.warning(
+      "%d corrections change the test split: its metrics are not those of "
+      "unseen data",
+      counts["test"],
+    )
+  return {"corrections": counts}
 
 
 def as_recorded(engine: Engine, run: store.Run) -> Engine:

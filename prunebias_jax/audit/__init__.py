@@ -1,0 +1,1 @@
+"""The audit: a page on which people judge what compression changes."""

@@ -107,10 +107,12 @@ def power(source: Source) -> Sentence:
     for _, row in rows.iterrows()
   ]
   over = "" if ALL in rows["attribute"].tolist() else "; means over outputs"
+  # What a pair is, contrasts.csv says.
+  contrast = source.rows("contrasts", metric="accuracy", identity=EVERYONE)
   text = (
-    f"With {rows['n_now'].iloc[0]} pairs of seeds at {source.name}, changes "
+    f"With {units(summarised(contrast).iloc[0])} at {source.name}, changes "
     f"are found four times out of five (paired t, two-sided) from "
-    f"{'; '.join(words)}{over}."
+    f"{'; '.join(words)}{over}, if the sd of the differences is what it is here."
   )
   numbers = {
     _cell_name(row): row["detectable_now"] for _, row in rows.iterrows()

@@ -19,6 +19,7 @@ from prunebias_jax.analysis.summary.words import (
   group_text,
   p_text,
   percent,
+  units,
 )
 
 
@@ -112,7 +113,8 @@ def power(source: Source) -> Sentence:
   text = (
     f"With {units(summarised(contrast).iloc[0])} at {source.name}, changes "
     f"are found four times out of five (paired t, two-sided) from "
-    f"{'; '.join(words)}{over}, if the sd of the differences is what it is here."
+    f"{'; '.join(words)}{over}, if the sd of the differences is what it is "
+    "here."
   )
   numbers = {
     _cell_name(row): row["detectable_now"] for _, row in rows.iterrows()

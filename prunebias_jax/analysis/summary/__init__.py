@@ -3,7 +3,7 @@
 Each is about the most compressed population against dense, on the test split
 with the last parameters and default thresholds; intervals are over seeds, that
 test split being fixed. Where a number is chosen as the largest of several, its
-p-value is Holm's and its interval Bonferroni's over all of them.
+p-value and its interval are Bonferroni's over all of them.
 """
 
 from collections.abc import Callable

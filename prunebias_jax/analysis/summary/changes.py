@@ -8,7 +8,6 @@ import pandas as pd
 import scipy.stats
 
 from prunebias_jax.analysis.columns import ALL, EVERYONE, MEAN
-from prunebias_jax.analysis.inference import holm
 from prunebias_jax.analysis.summary.sentence import (
   Sentence,
   Source,
@@ -168,13 +167,14 @@ def _largest(
   """The row that is furthest from no change, with its p adjusted for choice.
 
   Returns:
-    The row with the columns p (Holm's over all rows) and n_compared; None
-    where no row has a value.
+    The row with the columns p (Bonferroni's over all rows, as the interval
+    is) and n_compared; None where no row has a value.
   """
   rows = rows[np.isfinite(rows[column].to_numpy(float))]
   if rows.empty:
     return None
-  rows = rows.assign(p=holm(rows[p].to_numpy(float)), n_compared=len(rows))
+  adjusted = np.minimum(len(rows) * rows[p].to_numpy(float), 1)
+  rows = rows.assign(p=adjusted, n_compared=len(rows))
   return rows.iloc[int(np.argmax(np.abs(size(rows[column].to_numpy(float)))))]
 
 

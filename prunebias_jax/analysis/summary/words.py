@@ -59,7 +59,7 @@ def chosen(row: pd.Series) -> str:
   """How the p of a number that was chosen is adjusted."""
   if "p" not in row or math.isnan(row["p"]) or row["n_compared"] < 2:
     return ""
-  return f", Holm over {row['n_compared']}"
+  return f", Bonferroni over {row['n_compared']}"
 
 
 def conditions(row: pd.Series) -> str:

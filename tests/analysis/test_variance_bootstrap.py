@@ -122,7 +122,7 @@ def test_only_when_asked_for(make_splits: MakeSplits) -> None:
   asked = analyze(splits, options=Options(bootstraps=100)).tables["variance"]
   there = asked["bootstrap_low"].notna()
   assert set(asked["threshold_rule"][there]) == {"default"}
-  marked = asked["interval"].str.contains("coverage below 90 %")
+  marked = asked["interval"].str.contains("again, simulated coverage below 90")
   assert (marked == there).all()
 
 

@@ -54,8 +54,10 @@ def interdependence(
     NaN.
   """
   count, outputs = predicted.shape
-  data = predicted.astype(np.float64)
-  sums = data.sum(axis=0)
+  # Counts are whole, and exact in the shorter type while it can hold them.
+  exact: np.dtype = np.dtype(np.float32 if count < 2**24 else np.float64)
+  data: np.ndarray = predicted.astype(exact)
+  sums = (np.ones(count, exact) @ data).astype(np.float64)
   constant = (sums == 0) | (sums == count)
   value = np.full(outputs, 1.0 if parity == "paper" else np.nan)
   combination = np.zeros(outputs, bool)
@@ -64,14 +66,16 @@ def interdependence(
   if outputs == 1:
     value = np.full(1, np.nan)
   elif varying.size:
-    data, sums = data[:, varying], sums[varying]
+    both = (data.T @ data).astype(np.float64)[np.ix_(varying, varying)]
+    sums = sums[varying]
     # n^2 times the covariance, in whole numbers: nothing is rounded.
-    covariance = count * (data.T @ data) - np.outer(sums, sums)
+    covariance = count * both - np.outer(sums, sums)
     scale = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(scale, scale)
     ill_conditioned = bool(np.linalg.cond(correlation) > WORST_CONDITION)
     if ill_conditioned:
-      value[varying] = _by_least_squares((data - sums / count) / scale)
+      columns = data[:, varying].astype(np.float64)
+      value[varying] = _by_least_squares((columns - sums / count) / scale)
       combination[varying] = value[varying] > 1 - EXACT
     else:
       inverse = np.linalg.inv(correlation)

@@ -4,13 +4,8 @@ import argparse
 from pathlib import Path
 
 from prunebias_jax import store
-from prunebias_jax.analysis.options import Options
-from prunebias_jax.analysis.parity import PARITIES
-from prunebias_jax.audit.contamination import contamination
 from prunebias_jax.cli.arguments import Verbs
 from prunebias_jax.errors import InputError
-
-DEFAULT = Options()
 
 
 def add(verbs: Verbs) -> None:
@@ -19,15 +14,15 @@ def add(verbs: Verbs) -> None:
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser.add_argument(
     "--parity",
-    choices=PARITIES,
-    default=DEFAULT.parity,
+    choices=("default", "paper"),
+    default="default",
     help="paper: the papers' own forms where the default differs",
   )
   parser.add_argument(
     "--level",
     type=float,
-    default=DEFAULT.level,
-    help=f"coverage of the intervals (default: {DEFAULT.level})",
+    default=0.95,
+    help="coverage of the intervals (default: 0.95)",
   )
   parser.add_argument(
     "--skip-bad",
@@ -37,7 +32,7 @@ def add(verbs: Verbs) -> None:
   parser.add_argument(
     "--bootstrap",
     type=int,
-    default=DEFAULT.bootstraps,
+    default=0,
     metavar="N",
     help="draws of members and test examples together, for bootstrap intervals "
     "in variance.csv; 1000 is usual (default: none)",
@@ -45,30 +40,34 @@ def add(verbs: Verbs) -> None:
   parser.add_argument(
     "--queue",
     type=int,
-    default=DEFAULT.queue,
+    default=5_000,
     metavar="N",
     help="examples of each attribute and population in exemplars.csv, at most, "
-    f"besides the exemplars and the controls (default: {DEFAULT.queue})",
+    "besides the exemplars and the controls (default: 5000)",
   )
   parser.add_argument(
     "--permutations",
     type=int,
-    default=DEFAULT.permutations,
+    default=1_999,
     metavar="N",
     help="arrangements of the members to draw where they are too many to try "
-    f"them all (default: {DEFAULT.permutations})",
+    "them all (default: 1999)",
   )
   parser.add_argument(
     "--safe-margin",
     type=float,
-    default=DEFAULT.safe_margin,
+    default=0.01,
     help="how much a bias may grow where compression is called safe "
-    f"(default: {DEFAULT.safe_margin})",
+    "(default: 0.01)",
   )
 
 
 def analyze(options: argparse.Namespace) -> None:
   """Computes every statistic from the stored logits."""
+  # Other verbs start without the statistics and their libraries.
+  from prunebias_jax.analysis.options import Options
+  from prunebias_jax.audit.contamination import contamination
+
   run = store.open_run(options.run_directory)
   chosen = Options(
     parity=options.parity,

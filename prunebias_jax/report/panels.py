@@ -1,14 +1,13 @@
-"""A panel: one drawing with its words and numbers, or why there is none."""
+"""Panels of a metric against sparsity: every seed, the mean, its interval."""
 
 from collections.abc import Sequence
 import dataclasses
-import re
 
 import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
-from prunebias_jax.report.drawing import drawing_style, inlined, to_svg
+from prunebias_jax.report.page import Panel, draw_panel
 from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import Metric, percent
@@ -17,51 +16,6 @@ NO_IDENTITIES = (
   "Not available: the run has no identity attributes, so there are no groups "
   "to compare."
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Panel:
-  """One drawing.
-
-  Attributes:
-    slug: distinct in the report; the name of its files and of its ids.
-    title: what it shows.
-    alt: what there is to see, for those who cannot.
-    svg: the drawing as a document; "" where there is none.
-    data: its numbers; none where there is no drawing.
-    reason: why it cannot be drawn; "" where it is.
-  """
-
-  slug: str
-  title: str
-  alt: str = ""
-  svg: str = ""
-  data: pd.DataFrame | None = None
-  reason: str = ""
-
-  @property
-  def inline(self) -> str:
-    """The drawing as an element of the page."""
-    return inlined(self.svg, self.alt)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-  """Panels under one title and caption.
-
-  Attributes:
-    slug: distinct in the report.
-    title: what is asked of it.
-    caption: what is drawn, and how it was computed.
-    panels: in reading order.
-    reason: why there is no panel at all; "" where there are some.
-  """
-
-  slug: str
-  title: str
-  caption: str
-  panels: tuple[Panel, ...] = ()
-  reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,12 +53,6 @@ class Request:
   def heading(self) -> str:
     """The panel's title."""
     return self.title or self.metric.title
-
-
-def slug_of(*parts: str) -> str:
-  """A file name and id from free text: lower case ASCII, digits, hyphens."""
-  text = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-  return text[:60] or "figure"
 
 
 def lines_of(source: Source, cell: Cell) -> list[Line]:
@@ -196,18 +144,20 @@ def _sparsity_panel(
     _described(one, sparsities, request.metric, single=len(lines) == 1)
     for one in lines
   )
-  with drawing_style():
-    figure = along_steps(
+  return draw_panel(
+    lambda: along_steps(
       lines,
       [percent(level) if level else "dense" for level in sparsities],
       axis,
       along="weights removed (%)",
       span=span_of(common, request.reference),
       reference=request.reference,
-    )
-    svg = to_svg(figure, slug=request.slug, title=axis, alt=alt)
-  return Panel(
-    slug=request.slug, title=request.heading, alt=alt, svg=svg, data=table
+    ),
+    slug=request.slug,
+    title=request.heading,
+    axis=axis,
+    alt=alt,
+    data=table,
   )
 
 

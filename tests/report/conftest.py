@@ -361,7 +361,8 @@ def page(runs: GetRun) -> Callable[[str], str]:
 
   @functools.cache
   def get(name: str) -> str:
-    return write_report(runs(name)).read_text(encoding="utf-8")
+    path = write_report(runs(name), formats=("svg",))
+    return path.read_text(encoding="utf-8")
 
   return get
 

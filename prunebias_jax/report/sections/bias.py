@@ -1,12 +1,24 @@
-"""The heat map of bias amplification: identity by attribute."""
+"""Bias amplification: against sparsity, and attribute by identity."""
 
 import dataclasses
 
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.report.drawing import drawing_style, to_svg
-from prunebias_jax.report.panels import NO_IDENTITIES, Figure, Panel
+from prunebias_jax.report.captions import drawn, means_of
+from prunebias_jax.report.page import (
+  Figure,
+  Panel,
+  Section,
+  draw_panel,
+  slug_of,
+)
+from prunebias_jax.report.panels import (
+  NO_IDENTITIES,
+  Request,
+  lines_of,
+  sparsity_panels,
+)
 from prunebias_jax.report.plots import heat_map, nice_limit
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import METRICS, number
@@ -16,6 +28,49 @@ METRIC = METRICS["bias_amplification"]
 NO_DENSE = "Not available: the run has no dense members."
 NO_COMPRESSED = "Not available: the run has no pruned members."
 NO_PAIRS = "Not available: no pruned member pairs with a dense one."
+
+
+def section(source: Source) -> Section:
+  """Every identity against sparsity, then every attribute."""
+  return Section(
+    slug="bias",
+    title="Are the correlations with identity exaggerated?",
+    short="Bias amplification",
+    parts=(bias_figure(source), heat_map_figure(source)),
+  )
+
+
+def bias_figure(source: Source) -> Figure:
+  """Bias amplification against sparsity, a panel for each identity."""
+  title = "Bias amplification of every identity"
+  cells = [
+    (
+      source.group_name(identity, value),
+      Cell(METRIC.name, identity=identity, value=value),
+    )
+    for identity, value in source.pairs
+  ]
+  caption = (
+    f"Bias amplification: {METRIC.meaning}. {means_of(source, cells)}. "
+    f"{drawn(source)} All panels have one vertical axis."
+  )
+  if not source.pairs:
+    return Figure(
+      slug="bias", title=title, caption=caption, reason=NO_IDENTITIES
+    )
+  requests = [
+    Request(
+      metric=METRIC,
+      lines=lines_of(source, cell),
+      slug=slug_of("bias", str(place), name),
+      title=name,
+      axis=f"{METRIC.title}: {name}",
+      reference=0,
+    )
+    for place, (name, cell) in enumerate(cells, 1)
+  ]
+  panels = sparsity_panels(source, requests, shared=True)
+  return Figure(slug="bias", title=title, caption=caption, panels=panels)
 
 
 def heat_map_figure(source: Source) -> Figure:
@@ -112,17 +167,6 @@ def _panel(
   values = table.values
   columns = [source.group_name(*pair) for pair in source.pairs]
   alt = f"{title}: bias amplification in points. {_extremes(source, values)}"
-  with drawing_style():
-    figure = heat_map(
-      values,
-      source.outputs,
-      columns,
-      title,
-      limit=limit,
-      marks=table.marks,
-      unit="points",
-    )
-    svg = to_svg(figure, slug=slug, title=title, alt=alt)
   data = pd.DataFrame(
     [
       {
@@ -136,7 +180,21 @@ def _panel(
       for column, (identity, value) in enumerate(source.pairs)
     ]
   )
-  return Panel(slug=slug, title=title, alt=alt, svg=svg, data=data)
+  return draw_panel(
+    lambda: heat_map(
+      values,
+      source.outputs,
+      columns,
+      title,
+      limit=limit,
+      marks=table.marks,
+      unit="points",
+    ),
+    slug=slug,
+    title=title,
+    alt=alt,
+    data=data,
+  )
 
 
 def _extremes(source: Source, values: np.ndarray) -> str:

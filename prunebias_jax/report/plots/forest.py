@@ -1,0 +1,153 @@
+"""Points with intervals beside names: what differs, group by group."""
+
+from collections.abc import Sequence
+import dataclasses
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+import numpy as np
+
+from prunebias_jax.report.drawing import SMALL, TEXT, plain
+from prunebias_jax.report.palette import LIGHT
+from prunebias_jax.report.plots.frame import colour_of, marker_of, new_plot
+
+_ROW = 17
+_NAME = 26
+_CHARACTER = 5.3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Points:
+  """One kind of point in every row.
+
+  Attributes:
+    label: its name in the legend.
+    value: float64 [row]; NaN where there is none.
+    low: float64 [row] of the interval; NaN where there is none.
+    high: float64 [row].
+  """
+
+  label: str
+  value: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+def forest(
+  rows: Sequence[str],
+  points: Sequence[Points],
+  title: str,
+  *,
+  along: str,
+  reference: float | None = None,
+  log: bool = False,
+  notes: Sequence[str] = (),
+) -> Figure:
+  """A row for each name, in it a point and its interval of each kind.
+
+  An interval beyond the axis ends in an arrow: the axis shows every point, and
+  intervals up to the points' own range beyond them.
+
+  Args:
+    rows: their names, from above.
+    points: of each kind.
+    title: what is drawn, with its unit.
+    along: what the horizontal axis shows.
+    reference: a value to mark, such as 0 or 1.
+    log: whether the axis is logarithmic.
+    notes: stand at the right of the rows, such as a number of examples.
+  """
+  names = [plain(one, _NAME) for one in rows]
+  room = 16 + _CHARACTER * max(map(len, names))
+  beside = 10 + _CHARACTER * max(map(len, notes), default=0)
+  row = max(_ROW, 9.0 * len(points) + 5)
+  figure, axes = new_plot(
+    title,
+    labels=[one.label for one in points],
+    along=along,
+    height=62 + row * len(rows),
+    left=room,
+    right=beside,
+  )
+  if log:
+    axes.set_xscale("log")
+  low, high = _span(points, reference, log)
+  axes.set_xlim(low, high)
+  axes.set_ylim(len(rows) - 0.5, -0.5)
+  axes.grid(visible=False, axis="y")
+  axes.grid(visible=True, axis="x")
+  axes.spines["left"].set_visible(False)
+  if reference is not None:
+    axes.axvline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))
+  for index, one in enumerate(points):
+    shift = 0.62 * (index - (len(points) - 1) / 2) / max(len(points), 2)
+    at = np.arange(len(rows)) + shift
+    colour = colour_of(index)
+    axes.hlines(
+      at,
+      np.clip(one.low, low, high),
+      np.clip(one.high, low, high),
+      color=colour,
+      lw=1.5,
+    )
+    axes.plot(
+      one.value,
+      at,
+      linestyle="",
+      marker=marker_of(index),
+      markersize=4.6,
+      markeredgewidth=0,
+      color=colour,
+    )
+    for beyond, edge, arrow in (
+      (one.low < low, low, "<"),
+      (one.high > high, high, ">"),
+    ):
+      axes.plot(
+        np.full(np.count_nonzero(beyond), edge),
+        at[beyond],
+        linestyle="",
+        marker=arrow,
+        markersize=5,
+        color=colour,
+        clip_on=False,
+      )
+  axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
+  if not log:
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+  for place, note in enumerate(notes):
+    axes.annotate(
+      note,
+      (1, place),
+      xycoords=("axes fraction", "data"),
+      xytext=(5, 0),
+      textcoords="offset points",
+      va="center",
+      fontsize=SMALL,
+      color=LIGHT["muted"],
+    )
+  axes.tick_params(axis="x", labelsize=TEXT)
+  return figure
+
+
+def _span(
+  points: Sequence[Points], reference: float | None, log: bool
+) -> tuple[float, float]:
+  """The ends of the axis."""
+  change = np.log if log else np.asarray
+  back = np.exp if log else np.asarray
+  values = change(np.concatenate([one.value for one in points]))
+  values = values[np.isfinite(values)]
+  marks = [] if reference is None else [float(change(reference))]
+  if not values.size:
+    values = np.array(marks or [0.0])
+  room = max(float(np.ptp(values)), 1e-9)
+  with np.errstate(divide="ignore"):
+    ends = change(np.concatenate([[one.low, one.high] for one in points], None))
+  ends = ends[~np.isnan(ends)]
+  ends = np.clip(ends, values.min() - room, values.max() + room)
+  shown = np.concatenate([values, ends, marks])
+  low, high = float(shown.min()), float(shown.max())
+  half = max((high - low) * 0.54, 5e-4)
+  middle = (low + high) / 2
+  return float(back(middle - half)), float(back(middle + half))

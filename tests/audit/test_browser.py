@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("uvicorn", reason="needs the extra audit")
-pytest.importorskip("playwright", reason="needs the extra test")
 
 from audit_runs import plain_run
-from playwright import sync_api
 import uvicorn
 
 from prunebias_jax.audit.app import make_app
@@ -24,15 +22,6 @@ from prunebias_jax.audit.serve import listen
 from prunebias_jax.store import open_run
 
 TOKEN = "token-of-the-test"
-CHROMIUM = next(
-  filter(
-    None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
-  ),
-  None,
-)
-pytestmark = pytest.mark.skipif(
-  CHROMIUM is None, reason="no Chromium: apt-get install chromium"
-)
 # Nothing in these tests may ask for longer.
 PATIENCE = 20_000
 
@@ -60,16 +49,6 @@ class Site:
     self.office.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-  with sync_api.sync_playwright() as driver:
-    found = driver.chromium.launch(
-      executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-    )
-    yield found
-    found.close()
-
-
 @pytest.fixture
 def site(tmp_path):
   started = []
@@ -86,12 +65,12 @@ def site(tmp_path):
 
 
 @pytest.fixture
-def open_page(browser):
+def open_page(chromium):
   """Opens pages that fail the test where a script does."""
   contexts, errors = [], []
 
   def get(url, **options):
-    context = browser.new_context(**options)
+    context = chromium.new_context(**options)
     contexts.append(context)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)

@@ -1,6 +1,7 @@
 """The page: whole, harmless, self-contained, the same every time."""
 
 from collections.abc import Callable
+import dataclasses
 from html.parser import HTMLParser
 import re
 import types
@@ -411,8 +412,9 @@ def test_nothing_is_missing_is_said_only_where_it_holds(
   assert "Nothing is missing" in write_report(run).read_text()
   hidden = source.analysis.tables["contrasts"].copy()
   hidden.loc[3, "t_p"] = np.nan
-  source.analysis.tables["contrasts"] = hidden
-  assert not Source(source.run, source.analysis).is_complete
+  tables = {**source.analysis.tables, "contrasts": hidden}
+  spoilt = dataclasses.replace(source.analysis, tables=tables)
+  assert not Source(source.run, spoilt).is_complete
 
 
 def test_an_interrupted_write_is_mended_by_the_report(

@@ -352,7 +352,7 @@ def _write_json(path: Path, values: Sequence[Any]) -> None:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(NULLABLE, "Int64")
+  types |= dict.fromkeys(NULLABLE[path.stem], "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   table = pd.read_csv(
     path,

@@ -179,7 +179,7 @@ def _check_header(path: Path) -> None:
 def _read_table(path: Path) -> pd.DataFrame:
   """A table with "" for empty text and NaN for missing numbers."""
   types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(NULLABLE, "Int64")
+  types |= dict.fromkeys(NULLABLE[path.stem], "Int64")
   numbers = set(TABLES[path.stem]) - set(TEXT)
   return pd.read_csv(
     path,

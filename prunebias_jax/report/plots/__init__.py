@@ -5,11 +5,13 @@ from prunebias_jax.report.plots.curves import Curve, curves
 from prunebias_jax.report.plots.forest import Points, forest
 from prunebias_jax.report.plots.heat_map import heat_map, matrix, nice_limit
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
+from prunebias_jax.report.plots.trade_off import Priced, trade_off
 
 __all__ = [
   "Bars",
   "Curve",
   "Points",
+  "Priced",
   "Series",
   "along_steps",
   "bars",
@@ -19,4 +21,5 @@ __all__ = [
   "matrix",
   "nice_limit",
   "span_of",
+  "trade_off",
 ]

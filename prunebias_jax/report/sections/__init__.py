@@ -6,10 +6,12 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  costs,
   dependence,
   groups,
   methods,
   performance,
+  quantization,
   robustness,
 )
 from prunebias_jax.report.source import Source
@@ -23,7 +25,9 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  quantization.section,
   robustness.section,
+  costs.section,
   methods.samples_section,
   methods.section,
 )

@@ -7,10 +7,12 @@ from prunebias_jax.report.sections import (
   answers,
   bias,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
   robustness,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -23,6 +25,8 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  exemplars.section,
+  verdicts.section,
   robustness.section,
   methods.samples_section,
   methods.section,

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 import dataclasses
+import math
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, TEXT, plain
@@ -113,7 +114,11 @@ def forest(
         clip_on=False,
       )
   axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
-  if not log:
+  if log:
+    ticks = _log_ticks(low, high)
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+  else:
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
   for place, note in enumerate(notes):
     axes.annotate(
@@ -128,6 +133,23 @@ def forest(
     )
   axes.tick_params(axis="x", labelsize=TEXT)
   return figure
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+  """Round numbers within the ends of a logarithmic axis, five at most."""
+  powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+  found: list[float] = []
+  for steps in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0)):
+    found = [
+      k * 10.0**power
+      for power in powers
+      for k in steps
+      if low <= k * 10.0**power <= high
+    ]
+    if len(found) <= 5:
+      return found
+  tens = [one for one in found if math.log10(one).is_integer()]
+  return tens[:: math.ceil(len(tens) / 5)]
 
 
 def _span(

@@ -24,9 +24,9 @@ from prunebias_jax.report.vocabulary import count_of, number, percent
 
 _SETS = {
   "all": "all examples",
-  "not_cie": "no exemplars",
+  "not_cie": "not exemplars",
   "cie": "exemplars",
-  "null_cie": "exemplars of seeds",
+  "null_cie": "by seeds alone",
   "low_margin": "as many, low margin",
   "top_1": "first 1 % of queue",
   "top_5": "first 5 % of queue",
@@ -42,13 +42,19 @@ def accuracy_figure(source: Source) -> Figure:
   if not shown:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
   several = source.output == "attribute" and len(source.outputs) > 1
+  half = (
+    "Of the two majorities at most one is right on an exemplar: a low accuracy "
+    "there says nothing by itself, the distance of dense and compressed does. "
+    if source.output == "class"
+    else "On an exemplar exactly one of the two majorities is right: "
+    "accuracies near one half there say nothing by themselves, the distance of "
+    "dense and compressed does; its test is above. "
+  )
   caption = (
     "Accuracy of single members, dense and compressed, on sets of examples: "
     f"means over members, {averaged(source)} ({members_text(table)}). Bars: "
     "one standard deviation over members to either side, no interval of the "
-    "mean. Exemplars were chosen by these same members' answers, so that dense "
-    "and compressed are bound to differ on them: compare with the exemplars of "
-    "seeds, those of exchanged members, where nothing but seeds is at work. "
+    f"mean. {half}By seeds alone: the exemplars of exchanged members. "
     "Low margin: as many examples as there are exemplars, nearest to the dense "
     "boundary. A random choice of examples has the accuracy of all."
     + (" An attribute without exemplars is not averaged." if several else "")
@@ -60,7 +66,10 @@ def accuracy_figure(source: Source) -> Figure:
     title=title,
     caption=caption,
     panels=tuple(
-      _accuracy_panel(rows_of(table, one), one, slug) for one in shown
+      _accuracy_panel(
+        rows_of(table, one), one, slug_of(slug, str(place), *map(str, one))
+      )
+      for place, one in enumerate(shown, 1)
     ),
   )
 
@@ -100,7 +109,7 @@ def _accuracy_panel(
       along="accuracy (%)",
       notes=["" if pd.isna(n) else f"n = {int(n):,}" for n in rows["n"]],
     ),
-    slug=slug_of(slug, *map(str, population)),
+    slug=slug,
     title=title,
     alt=f"{title}. "
     + "; ".join(
@@ -140,16 +149,17 @@ def onset_figure(source: Source) -> Figure:
     "from which on the modal label differs from the dense one at every level. "
     f"{' '.join(sentences)} Of {examples_text(source)}. The levels are those "
     "that were run, so that an onset is known no better than to the step from "
-    "one to the next; exemplars that seeds alone make are among them, and "
-    "those that come and go are mostly that."
+    "one to the next; exemplars that seeds alone make are among them."
   )
   return Figure(
     slug=slug,
     title=title,
     caption=caption,
     panels=tuple(
-      _onset_panel(_part(table, one), one, len(series) > 1, slug)
-      for one in drawn[:MOST_PANELS]
+      _onset_panel(
+        _part(table, one), one, len(series) > 1, slug_of(slug, str(place), *one)
+      )
+      for place, one in enumerate(drawn[:MOST_PANELS], 1)
     ),
   )
 
@@ -214,7 +224,7 @@ def _onset_panel(
 ) -> Panel:
   top = percent(part["sparsity"].iloc[-1])
   name = f"{', '.join(series)}: " if named else ""
-  title = f"{name}exemplars at {top} % by onset (number)"
+  title = f"{name}Exemplars at {top} % by onset (number)"
   steps = [percent(one) for one in part["sparsity"]]
   counts = part["onset_here"].to_numpy(np.float64)
   return draw_panel(
@@ -224,7 +234,7 @@ def _onset_panel(
       title,
       along="onset: weights removed (%)",
     ),
-    slug=slug_of(slug, *series),
+    slug=slug,
     title=title,
     alt=f"{title}: "
     + ", ".join(

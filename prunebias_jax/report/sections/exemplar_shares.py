@@ -1,18 +1,21 @@
 """How many exemplars there are, beside what seeds alone change."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.report.page import Figure, Table, draw_panel
-from prunebias_jax.report.plots import Points, forest
+from prunebias_jax.report.keys import Population
+from prunebias_jax.report.page import Figure, Panel, Table, draw_panel, slug_of
+from prunebias_jax.report.plots import Bars, Points, bars, forest
 from prunebias_jax.report.sections.exemplar_tables import (
   FEW,
+  MOST_PANELS,
   NO_EXEMPLARS,
   averaged,
   compared,
   everyone,
   examples_text,
-  level_panels,
   members_text,
   overall,
   rows_of,
@@ -25,6 +28,7 @@ from prunebias_jax.report.vocabulary import (
   METRICS,
   count_of,
   number,
+  percent,
   probability,
 )
 
@@ -32,89 +36,118 @@ _MOST_GROUPS = 24
 _MOST_ATTRIBUTES = 10
 _SHARE = METRICS["accuracy"]  # shares in %, changes in points
 _NULL = "seeds alone"
+_COLUMNS = {"cie_share": "observed", "null_mean": _NULL}
 
 
 def share_figure(source: Source) -> Figure:
-  """Share of exemplars against sparsity, overall, and by group."""
-  title = "Exemplars, and what seeds alone change"
-  table = overall(source.table("exemplar_tests"))
-  whole = everyone(table)
-  if whole.empty:
-    return Figure(
-      slug="exemplar-share", title=title, caption="", reason=NO_EXEMPLARS
-    )
-  panels = level_panels(
-    source,
-    whole,
-    (("cie_share", "observed"), ("null_mean", _NULL)),
-    slug="exemplar-share",
-    title="Exemplars (% of examples)",
-  )
-  caption = (
-    f"Share of the examples that are exemplars, {averaged(source)} "
-    f"({examples_text(source)}; {members_text(whole)}). {_null_text(whole)}"
-  )
-  return Figure(
-    slug="exemplar-share", title=title, caption=caption, panels=panels
-  )
-
-
-def group_figure(source: Source) -> Figure:
-  """The same of every group, at the highest sparsity."""
-  title = "Exemplars in every group"
-  slug = "exemplar-groups"
-  table = overall(source.table("exemplar_tests"))
+  """Share of exemplars against sparsity, and of every group."""
+  slug, title = "exemplar-share", "Exemplars, and what seeds alone change"
+  table = _groups(overall(source.table("exemplar_tests")))
   shown = sparsest_of(source, table, 1)
-  rows = _groups(table)
   if not shown:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
-  rows = rows_of(rows, shown[0])
+  whole = everyone(table)
+  keys = list(dict.fromkeys(one.series for one in compared(source, whole)))
+  panels = [
+    _level_panel(
+      whole[(whole["pruner"] == key[0]) & (whole["quantization"] == key[1])],
+      key if len(keys) > 1 else None,
+      slug_of(slug, str(place), *key),
+    )
+    for place, key in enumerate(keys[: MOST_PANELS - 1], 1)
+  ]
+  groups = rows_of(table, shown[0])
+  panels.append(_group_panel(source, groups, shown[0], "exemplar-groups"))
+  cut = len(keys) - len(panels) + 1
+  caption = (
+    f"Share of the examples that are exemplars, {averaged(source)} "
+    f"({examples_text(source)}; {members_text(whole)}): of all examples at "
+    "every level"
+    + (f" ({count_of(cut, 'series', 'series')} not drawn)" if cut else "")
+    + f", and of each group's at {shown[0].label} (n: its examples). "
+    f"{_null_text(whole)} A group with more exemplars than another need not be "
+    "hit harder: look at the distance to seeds alone. No interval is drawn; "
+    f"the tests are in the table below.{_few_text(groups)}"
+  )
+  return Figure(slug=slug, title=title, caption=caption, panels=tuple(panels))
+
+
+def _level_panel(
+  rows: pd.DataFrame, series: tuple[str, str] | None, slug: str
+) -> Panel:
+  """Observed and expected share at every level of a series."""
+  rows = rows.sort_values("sparsity").reset_index(drop=True)
+  title = "Exemplars (% of examples)"
+  if series is not None:
+    name = series[0] if series[1] == "none" else ", ".join(series)
+    title = f"{name}: exemplars (% of examples)"
+  levels = [percent(one) for one in rows["sparsity"]]
+  return draw_panel(
+    lambda: bars(
+      levels,
+      [
+        Bars(label=label, value=100 * rows[name].to_numpy(np.float64))
+        for name, label in _COLUMNS.items()
+      ],
+      title,
+      along="weights removed (%)",
+    ),
+    slug=slug,
+    title=title,
+    alt=f"{title} against the share of weights removed. "
+    + _words([f"{level} %" for level in levels], rows),
+    data=rows,
+  )
+
+
+def _group_panel(
+  source: Source, rows: pd.DataFrame, population: Population, slug: str
+) -> Panel:
+  """The same of every group."""
+  title = f"{population.label}: exemplars (% of the group)"
   if len(rows) < 2:
-    reason = "Not available: the run has no groups."
-    return Figure(slug=slug, title=title, caption="", reason=reason)
+    return Panel(
+      slug=slug,
+      title=title,
+      reason="Not available: the run has no identity attributes, so there are "
+      "no groups.",
+    )
   drawn = rows.iloc[:_MOST_GROUPS]
   names = _names(source, drawn)
   nothing = np.full(len(drawn), np.nan)
-  points = [
-    Points(
-      label=label,
-      value=100 * drawn[name].to_numpy(np.float64),
-      low=nothing,
-      high=nothing,
-    )
-    for name, label in (("cie_share", "observed"), ("null_mean", _NULL))
-  ]
-  heading = f"Exemplars at {shown[0].label} (% of the group)"
-  panel = draw_panel(
+  return draw_panel(
     lambda: forest(
       names,
-      points,
-      heading,
+      [
+        Points(
+          label=label,
+          value=100 * drawn[name].to_numpy(np.float64),
+          low=nothing,
+          high=nothing,
+        )
+        for name, label in _COLUMNS.items()
+      ],
+      title,
       along="share of the group (%)",
+      reference=0,
       notes=[f"n = {n:,}" for n in drawn["n"]],
     ),
     slug=slug,
-    title=heading,
-    alt=f"{heading}. "
-    + "; ".join(
-      f"{name}: {_SHARE.text(share)}, {_NULL} {_SHARE.text(null)}"
-      for name, share, null in zip(
-        names, drawn["cie_share"], drawn["null_mean"], strict=True
-      )
-    )
-    + ".",
+    title=title,
+    alt=f"{title}. {_words(names, drawn)}",
     data=rows.reset_index(drop=True),
   )
-  cut = len(rows) - len(drawn)
-  caption = (
-    f"Share of each group's examples that are exemplars at {shown[0].label}, "
-    f"{averaged(source)}; n: examples of the group. A group with more "
-    "exemplars than another need not be hit harder by compression: look at the "
-    "distance between observed and seeds alone. Its test is in the table "
-    f"below.{_few_text(drawn)}"
-    + (f" {count_of(cut, 'more group')} in the data." if cut else "")
-  )
-  return Figure(slug=slug, title=title, caption=caption, panels=(panel,))
+
+
+def _words(names: Sequence[str], rows: pd.DataFrame) -> str:
+  """Observed and expected shares in words."""
+  said = [
+    f"{name}: observed {_SHARE.text(share)}, {_NULL} {_SHARE.text(null)}"
+    for name, share, null in zip(
+      names, rows["cie_share"], rows["null_mean"], strict=True
+    )
+  ]
+  return f"{'; '.join(said)}."
 
 
 def share_table(source: Source) -> Table:
@@ -135,7 +168,7 @@ def share_table(source: Source) -> Table:
       "Seeds alone, %",
       "Excess, points",
       "p",
-      "Accuracy of the majority, change in points",
+      "Majority's accuracy, points",
       "p",
     ),
     bands=tuple(
@@ -147,8 +180,9 @@ def share_table(source: Source) -> Table:
       f"{averaged(source).capitalize()}. Both p are member permutations, which "
       "take seeds as random and the test examples as fixed: the first counts "
       "so many exemplars or more (one-sided), the second is two-sided. They "
-      "are not adjusted for the number of groups and levels. The accuracy of "
-      "the majority is that of the label that most members predict."
+      "are not adjusted for the number of groups and levels. The majority's "
+      "accuracy: change of the accuracy of the label that most members "
+      "predict. Crossings of groups are in analysis/exemplar_tests.csv."
       f"{_few_text(table)}{why(table)}"
     ),
   )
@@ -192,9 +226,9 @@ def accuracy_table(source: Source) -> Table:
       "the compressed one; the change is their difference among the labelled "
       "examples. p: member permutation, two-sided, seeds random. The last "
       "column is McNemar's exact test, which takes examples as independent "
-      "although all of them share the same members: it is about these models, "
-      "is too small where seeds are to be random, and no sentence of this "
-      f"report rests on it. Neither is adjusted for the number of tests."
+      "although all of them share the same members: it is about these models; "
+      "with few seeds it is small too often where nothing happened, and no "
+      f"sentence of this report rests on it. Neither is adjusted for the number of tests."
       f"{why(table)}"
     ),
   )
@@ -215,8 +249,7 @@ def _null_text(whole: pd.DataFrame) -> str:
     text += f" (up to {count_of(int(draws), 'arrangement')})"
   text += (
     "; only what lies above it is compression's, and shares of runs with "
-    "different numbers of seeds cannot be compared. No interval is drawn; the "
-    "test is in the table below."
+    "different numbers of seeds cannot be compared."
   )
   if "none" in kinds:
     text += (

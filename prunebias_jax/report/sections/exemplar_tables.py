@@ -1,21 +1,14 @@
 """What the chapter on exemplars selects from its tables, and how it says so."""
 
-from collections.abc import Callable, Sequence, Sized
-
-from matplotlib.figure import Figure as Drawing
 import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import ALL, MEAN, POPULATION
 from prunebias_jax.report.keys import Population
-from prunebias_jax.report.page import Panel, draw_panel, slug_of
-from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import (
-  NOT_AVAILABLE,
   count_of,
   listed,
-  percent,
 )
 
 NO_EXEMPLARS = (
@@ -105,99 +98,4 @@ def why(table: pd.DataFrame) -> str:
     for part in text.split("; ")
     if part and not part.startswith("mean over")
   }
-  return f" {NOT_AVAILABLE}: {'; '.join(sorted(parts))}." if parts else ""
-
-
-def level_panels(
-  source: Source,
-  table: pd.DataFrame,
-  columns: Sequence[tuple[str, str]],
-  *,
-  slug: str,
-  title: str,
-) -> tuple[Panel, ...]:
-  """Shares against sparsity, a panel for each pruner and quantization.
-
-  Args:
-    source: knows the populations.
-    table: one row a population.
-    columns: of the table, in [0, 1], with their names in the legend.
-    slug: begins those of the panels.
-    title: of every panel, with its unit.
-  """
-  there = compared(source, table)
-  steps = sorted({one.sparsity for one in there})
-  parts = {
-    series: table[
-      (table["pruner"] == series[0]) & (table["quantization"] == series[1])
-    ].sort_values("sparsity")
-    for series in dict.fromkeys(one.series for one in there)
-  }
-  lines = {
-    series: [_line(rows, name, label, steps) for name, label in columns]
-    for series, rows in parts.items()
-  }
-  span = span_of([one for some in lines.values() for one in some], 0)
-  return tuple(
-    draw_panel(
-      _drawing(lines[series], steps, _titled(title, series, parts), span),
-      slug=slug_of(slug, *series),
-      title=_titled(title, series, parts),
-      alt=_words(_titled(title, series, parts), columns, rows),
-      data=rows.reset_index(drop=True),
-    )
-    for series, rows in list(parts.items())[:MOST_PANELS]
-  )
-
-
-def _titled(title: str, series: tuple[str, str], among: Sized) -> str:
-  if len(among) == 1:
-    return title
-  name = series[0] if series[1] == "none" else ", ".join(series)
-  return f"{name}: {title}"
-
-
-def _line(
-  rows: pd.DataFrame, name: str, label: str, steps: Sequence[float]
-) -> Series:
-  values = 100 * rows[name].to_numpy(np.float64)
-  nothing = np.full(len(values), np.nan)
-  return Series(
-    label=label,
-    place=np.array([steps.index(one) for one in rows["sparsity"]], int),
-    seeds=values[None],
-    mean=values,
-    low=nothing,
-    high=nothing,
-  )
-
-
-def _drawing(
-  lines: Sequence[Series],
-  steps: Sequence[float],
-  title: str,
-  span: tuple[float, float],
-) -> Callable[[], Drawing]:
-  return lambda: along_steps(
-    lines,
-    [percent(one) for one in steps],
-    title,
-    along="weights removed (%)",
-    span=span,
-  )
-
-
-def _words(
-  title: str, columns: Sequence[tuple[str, str]], rows: pd.DataFrame
-) -> str:
-  """A panel in words."""
-  said = [
-    f"{label}: "
-    + ", ".join(
-      f"{100 * value:.2f} at {percent(level)} %"
-      for value, level in zip(rows[name], rows["sparsity"], strict=True)
-      if np.isfinite(value)
-    )
-    for name, label in columns
-  ]
-  return f"{title} against the share of weights removed. {'. '.join(said)}."
+  return f" Missing: {'; '.join(sorted(parts))}." if parts else ""

@@ -7,7 +7,6 @@ from prunebias_jax.report.sections.exemplar_sets import (
 )
 from prunebias_jax.report.sections.exemplar_shares import (
   accuracy_table,
-  group_figure,
   share_figure,
   share_table,
 )
@@ -42,7 +41,6 @@ def section(source: Source) -> Section:
     ),
     parts=(
       share_figure(source),
-      group_figure(source),
       share_table(source),
       accuracy_table(source),
       accuracy_figure(source),

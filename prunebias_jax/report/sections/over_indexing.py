@@ -156,7 +156,15 @@ def ranked(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_sparsest(source: Source) -> tuple[Population, pd.DataFrame] | None:
+  """The rows of the highest level, but for attributes by their own label."""
   table = source.table("over_indexing")
+  own = [
+    attribute in identity.split("*")
+    for attribute, identity in zip(
+      table["attribute"], table["identity"], strict=True
+    )
+  ]
+  table = table[~np.array(own, bool)]
   shown = sparsest_of(source, table, 1)
   return (shown[0], rows_of(table, shown[0])) if shown else None
 
@@ -259,7 +267,7 @@ def _caption(
     f"{_MOST_ROWS}, whose p (adjusted over the groups and attributes) is "
     "smallest, without p whose share differs most from that of seeds alone. "
     "Chosen extremes overstate themselves. Of two values the second is drawn, "
-    "the other's share is the rest. "
+    "the other's share is the rest; an attribute by its own label is left out. "
   )
   groups = _by_group(source, table) if not whole else []
   cut = len(groups) - MOST_PANELS

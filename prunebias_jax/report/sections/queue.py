@@ -57,7 +57,7 @@ _SHARE = METRICS["accuracy"]
 
 def queue_figure(source: Source) -> Figure:
   """Recall against the share of examples looked at, by ranking."""
-  slug, title = "queue", "What a reviewer finds"
+  slug, title = "queue", "What looking at the first few finds"
   table = overall(source.table("queue"))
   shown = sparsest_of(source, table, 3)
   if not shown:
@@ -66,10 +66,10 @@ def queue_figure(source: Source) -> Figure:
     _recall_panel(
       rows_of(table[table["target"] == target], one),
       f"{one.label}: {words}, found (%)",
-      slug_of(slug, target, *map(str, one)),
+      slug_of(slug, target, str(place), *map(str, one)),
     )
     for target, words in _TARGETS.items()
-    for one in shown
+    for place, one in enumerate(shown, 1)
     if target in set(table["target"])
   ]
   caption = (
@@ -157,8 +157,10 @@ def criteria_figure(source: Source) -> Figure:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
   flips = table[table["target"] == "flip"]
   panels = [
-    _flips_panel(rows_of(flips, one), one, slug_of(slug, *map(str, one)))
-    for one in shown
+    _flips_panel(
+      rows_of(flips, one), one, slug_of(slug, str(place), *map(str, one))
+    )
+    for place, one in enumerate(shown, 1)
   ]
   partial = sorted(
     {
@@ -171,7 +173,8 @@ def criteria_figure(source: Source) -> Figure:
     "Share of the exemplars (examples whose modal label differs) among the "
     "first examples, ranked by the dense models only, against the share of "
     f"examples looked at; {averaged(source)}"
-    f"{f' ({listed(partial)})' if partial else ''}. Dashed: a random order. "
+    f"{f' (at some levels: {listed(partial)})' if partial else ''}. "
+    "Dashed: a random order. "
     "Uncertainty: 1/2 - |p - 1/2|, of classes 1 - max p; entropy of p; both "
     "means over the dense members; variance of p over them; share of them "
     "that differ from their modal label. Exemplars that seeds alone make lie "

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.audit.agreement import agreements, rates
+from prunebias_jax.audit.agreement import LEVEL, agreements, rates
 from prunebias_jax.audit.contamination import contamination
 from prunebias_jax.audit.log import Identity, log_path, read_log
 from prunebias_jax.audit.records import ARMS, VERDICTS, Record
@@ -22,6 +22,7 @@ from prunebias_jax.report.vocabulary import (
   count_of,
   listed,
   number,
+  percent,
 )
 
 SPLITS = ("valid", "test")
@@ -68,9 +69,9 @@ def _parts(source: Source, split: str) -> list[Part]:
     ]
   if not verdicts:
     reason = (
-      "Not available: nobody has judged an example of this split. `prunebias "
-      "audit RUN` begins an audit, on which people judge exemplars among "
-      "controls without knowing which is which."
+      "Not available: nobody has judged an example of this split. The command "
+      "prunebias audit RUN begins an audit, in which people judge exemplars "
+      "among controls without knowing which is which."
     )
     return [Figure(slug=slug, title=title, caption="", reason=reason)]
   table = pd.DataFrame(rates(verdicts))
@@ -161,10 +162,10 @@ def _caption(verdicts: Sequence[Record]) -> str:
     + "Exemplars are cases whose modal label changes; controls were drawn "
     "among those that neither change nor are queued, and shown among them "
     "unmarked; other ranks are queued without being exemplars. Bars: Wilson's "
-    "95 % interval, which takes verdicts as independent: where several people "
+    f"{percent(LEVEL)} % interval, which takes verdicts as independent: where several people "
     "judge one case, or one person judges all, it is too short. It says "
-    "nothing of other seeds or other people. What exemplars and controls "
-    "differ in beyond intervals is no proof of a cause: exemplars are hard "
+    "nothing of other seeds or other people. A difference between exemplars "
+    "and controls is no proof that compression causes it: exemplars are hard "
     "examples."
     + (
       f" Not counted: {count_of(left, 'verdict')} of someone who had seen what "
@@ -209,7 +210,7 @@ def _rates_table(table: pd.DataFrame, slug: str, split: str) -> Table:
   return Table(
     slug=f"{slug}-counts",
     title=f"Verdicts on {split}, counted",
-    head=("Verdict", "Number", "Share, %", "95 % interval"),
+    head=("Verdict", "Number", "Share, %", f"{percent(LEVEL)} % interval"),
     bands=tuple(bands),
     folded=True,
     note="Blind verdicts from a queue, each reviewer's counting once.",

@@ -228,8 +228,8 @@ def accuracy_table(source: Source) -> Table:
       "column is McNemar's exact test, which takes examples as independent "
       "although all of them share the same members: it is about these models; "
       "with few seeds it is small too often where nothing happened, and no "
-      f"sentence of this report rests on it. Neither is adjusted for the number of tests."
-      f"{why(table)}"
+      "sentence of this report rests on it. Neither is adjusted for the "
+      f"number of tests.{why(table)}"
     ),
   )
 

@@ -92,7 +92,8 @@ def over_indexing_table(source: Source) -> Table:
     return Table(slug=slug, title=title, reason=NO_EXEMPLARS)
   population, table = found
   more = table[
-    (table["ratio"] > table["null_mean"]) & (table["n_exemplars"] >= FEW)
+    (table["ratio"] > table["null_mean"].fillna(1.0).clip(lower=1.0))
+    & (table["n_exemplars"] >= FEW)
   ]
   if more.empty:
     reason = (
@@ -128,7 +129,7 @@ def over_indexing_table(source: Source) -> Table:
       f"The {len(rows)} of {len(table):,} combinations at {population.label} "
       "with the smallest adjusted p (without p: the largest excess of the "
       f"share over what seeds alone give), among those with {FEW} exemplars or "
-      "more and a ratio above that of seeds alone. Chosen out of so many they "
+      "more and a ratio above 1 and above that of seeds alone. Chosen out of so many they "
       "overstate themselves. Given the label: among the examples that have it; "
       "any: among all, where a group may lead only because it has more "
       "positives. "

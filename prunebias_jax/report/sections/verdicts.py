@@ -162,9 +162,9 @@ def _caption(verdicts: Sequence[Record]) -> str:
     + "Exemplars are cases whose modal label changes; controls were drawn "
     "among those that neither change nor are queued, and shown among them "
     "unmarked; other ranks are queued without being exemplars. Bars: Wilson's "
-    f"{percent(LEVEL)} % interval, which takes verdicts as independent: where several people "
-    "judge one case, or one person judges all, it is too short. It says "
-    "nothing of other seeds or other people. A difference between exemplars "
+    f"{percent(LEVEL)} % interval, which takes verdicts as independent: where "
+    "several people judge one case, or one person judges all, it is too short. "
+    "It says nothing of other seeds or other people. A difference between exemplars "
     "and controls is no proof that compression causes it: exemplars are hard "
     "examples."
     + (

@@ -8,11 +8,13 @@ from prunebias_jax.report.sections import (
   bias,
   costs,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
   quantization,
   robustness,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -25,6 +27,8 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  exemplars.section,
+  verdicts.section,
   quantization.section,
   robustness.section,
   costs.section,

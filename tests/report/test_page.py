@@ -171,7 +171,7 @@ def test_without_dense_the_comparison_says_why_it_is_missing(
   page: Page,
 ) -> None:
   text = _Parsed(page("no_dense")).text
-  assert text.count("Not available: the run has no dense members") == 3
+  assert text.count("Not available: the run has no dense members") > 3
   assert "not recorded" in text
 
 

@@ -6,6 +6,7 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  criteria,
   dependence,
   groups,
   methods,
@@ -23,6 +24,7 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  criteria.section,
   robustness.section,
   methods.samples_section,
   methods.section,

@@ -6,11 +6,16 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  costs,
+  criteria,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
+  quantization,
   robustness,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -23,7 +28,12 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  exemplars.section,
+  verdicts.section,
+  criteria.section,
+  quantization.section,
   robustness.section,
+  costs.section,
   methods.samples_section,
   methods.section,
 )

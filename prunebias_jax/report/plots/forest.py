@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
+import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, TEXT, plain
@@ -126,10 +127,9 @@ def forest(
         clip_on=False,
       )
   if log:
-    for kind in ("major", "minor"):
-      axes.xaxis.set_tick_params(which=kind, length=0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda one, _: f"{one:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    ticks = _log_ticks(low, high)
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
   else:
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
   if above:
@@ -160,6 +160,23 @@ def _write(axes: Axes, texts: Sequence[str], x: float, below: float) -> None:
       annotation_clip=False,
       bbox={"facecolor": LIGHT["page"], "linewidth": 0, "pad": 0.6},
     )
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+  """Round numbers within the ends of a logarithmic axis, five at most."""
+  powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+  found: list[float] = []
+  for steps in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0)):
+    found = [
+      k * 10.0**power
+      for power in powers
+      for k in steps
+      if low <= k * 10.0**power <= high
+    ]
+    if len(found) <= 5:
+      return found
+  tens = [one for one in found if math.log10(one).is_integer()]
+  return tens[:: math.ceil(len(tens) / 5)]
 
 
 def _span(

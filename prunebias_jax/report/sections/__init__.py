@@ -7,12 +7,15 @@ from prunebias_jax.report.sections import (
   answers,
   bias,
   costs,
+  criteria,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
   quantization,
   robustness,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -25,6 +28,9 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  exemplars.section,
+  verdicts.section,
+  criteria.section,
   quantization.section,
   robustness.section,
   costs.section,

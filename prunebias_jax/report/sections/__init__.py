@@ -31,3 +31,6 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   methods.samples_section,
   methods.section,
 )
+
+# A comparison with another run stands before the samples.
+COMPARED_BEFORE = SECTIONS.index(methods.samples_section)

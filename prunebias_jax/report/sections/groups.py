@@ -12,6 +12,15 @@ from prunebias_jax.report.panels import (
   lines_of,
   sparsity_panels,
 )
+from prunebias_jax.report.sections.fairness import (
+  fairness_figure,
+  threshold_figure,
+)
+from prunebias_jax.report.sections.group_forests import (
+  changes_figure,
+  crossings_table,
+  worst_figure,
+)
 from prunebias_jax.report.sections.group_table import (
   RATES,
   group_rows,
@@ -31,6 +40,10 @@ def section(source: Source) -> Section:
     short="Groups",
     parts=(
       groups_figure(source),
+      changes_figure(source),
+      worst_figure(source),
+      fairness_figure(source),
+      threshold_figure(source),
       Fragment(
         template="groups.html",
         values={
@@ -44,6 +57,7 @@ def section(source: Source) -> Section:
           and bool(arrays["n_missing"].any()),
         },
       ),
+      crossings_table(source),
     ),
   )
 

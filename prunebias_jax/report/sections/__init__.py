@@ -6,11 +6,14 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  costs,
+  criteria,
   dependence,
   exemplars,
   groups,
   methods,
   performance,
+  quantization,
   robustness,
   verdicts,
 )
@@ -27,7 +30,10 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   groups.section,
   exemplars.section,
   verdicts.section,
+  criteria.section,
+  quantization.section,
   robustness.section,
+  costs.section,
   methods.samples_section,
   methods.section,
 )

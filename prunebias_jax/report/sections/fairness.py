@@ -14,7 +14,7 @@ from prunebias_jax.report.panels import (
   lines_of,
   sparsity_panels,
 )
-from prunebias_jax.report.source import Source
+from prunebias_jax.report.source import Cell, Source
 from prunebias_jax.report.vocabulary import METRICS
 
 _METRICS = (
@@ -60,7 +60,7 @@ def fairness_figure(source: Source) -> Figure:
     f"{_whole(source)}. {_sizes(source, shown)} Such a difference of extremes "
     "grows with the noise in the smallest group, without any bias; and it "
     "shrinks where models come to predict one value for nearly everyone. "
-    f"{dots(source)}{_series_drawn(source)}"
+    f"{dots(source)}{series_drawn(source)}"
     f"{f' Not drawn: {more} (analysis/variance.csv).' if more else ''}"
   )
   panels = sparsity_panels(source, requests)
@@ -110,7 +110,7 @@ def threshold_figure(source: Source) -> Figure:
     "remains between the groups then is not a shift of all predictions. "
     f"{means_of(source, cells)}. {_sizes(source, shown)} All panels have one "
     f"vertical axis. {dots(source)} Calibrated thresholds take the validation "
-    f"split as fixed.{_series_drawn(source)}"
+    f"split as fixed.{series_drawn(source)}"
   )
   panels = sparsity_panels(source, requests, shared=True)
   return Figure(slug=slug, title=title, caption=caption, panels=panels)
@@ -122,14 +122,18 @@ def single_identities(source: Source) -> list[str]:
   return [name for name in names if name and "*" not in name]
 
 
+def main_line(source: Source, cell: Cell, label: str) -> Line:
+  """A cell from dense to the sparsest population, of that one's series."""
+  lines = lines_of(source, cell)
+  found = [one for one in lines if source.sparsest in one.populations]
+  return dataclasses.replace((found or lines)[0], label=label)
+
+
 def _line(
   source: Source, metric: str, identity: str, *, rule: str = RULES[0]
 ) -> Line:
-  """Of an identity under a rule, from dense to the sparsest population."""
   cell = source.overall(metric, identity=identity, rule=rule)
-  lines = lines_of(source, cell)
-  found = [one for one in lines if source.sparsest in one.populations]
-  return dataclasses.replace((found or lines)[0], label=identity)
+  return main_line(source, cell, identity)
 
 
 def _whole(source: Source) -> str:
@@ -171,7 +175,7 @@ def _span(counts: pd.Series) -> str:
   return "–".join(dict.fromkeys((f"{found.min():,}", f"{found.max():,}")))
 
 
-def _series_drawn(source: Source) -> str:
+def series_drawn(source: Source) -> str:
   """Which pruner and quantization the lines are of, if there are several."""
   sparsest = source.sparsest
   if sparsest is None or len({one.series for one in source.compressed}) < 2:

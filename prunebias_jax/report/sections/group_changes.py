@@ -13,6 +13,7 @@ from prunebias_jax.report.sections.group_table import (
   group_sizes,
   span_text,
 )
+from prunebias_jax.report.sections.run_tables import populations_of
 from prunebias_jax.report.source import Population, Source
 from prunebias_jax.report.vocabulary import Metric
 
@@ -54,14 +55,29 @@ def mean_changes(
 
   Returns:
     The columns of the table "group_changes", in its units, without attribute;
-    and "name", of the group, and "n", the examples that the rate goes over.
+    and "name", of the group, and "n", the examples that the rate goes over,
+    the smallest to the largest number over outputs and populations.
   """
-  rows = [
-    _mean_change(source, rate, population, *group)
-    for population in populations
-    for group in source.groups
-  ]
-  return pd.DataFrame(rows)
+  rows = []
+  for identity, value in source.groups:
+    counts = [
+      _counted(source, rate, one, identity, value) for one in populations
+    ]
+    ends = [end for one in counts if one for end in (one[0], one[-1])]
+    span = range(min(ends), max(ends) + 1) if ends else range(0)
+    few = bool(span) and span[0] < FEW_POSITIVES
+    name = source.group_name(identity, value) + "*" * few
+    rows += [
+      _mean_change(source, rate, population, identity, value)
+      | {"name": name, "n": span_text(span)}
+      for population in populations
+    ]
+  table = pd.DataFrame(rows)
+  if len(rows):
+    # By population first, as the tables are.
+    order = [list(populations).index(one) for one in populations_of(table)]
+    table = table.iloc[np.argsort(order, kind="stable")]
+  return table.reset_index(drop=True)
 
 
 def worst_changes(
@@ -125,14 +141,10 @@ def _mean_change(
   paired = source.paired(cell, population)
   paired = 1 - paired if rate.complement else paired
   row: dict[str, object] = dict(zip(POPULATION, population, strict=True))
-  span = _counted(source, rate, population, identity, value)
-  few = bool(span) and span[0] < FEW_POSITIVES
   row |= {
     "identity": identity,
     "value": value,
     "rate": rate.title.lower().replace(" ", "_"),
-    "name": source.group_name(identity, value) + "*" * few,
-    "n": span_text(span),
     "n_seeds": paired.shape[1],
   }
   numbers = ("dense", "compressed", *(name for one in FORMS for name in one[1]))

@@ -102,7 +102,7 @@ def worst_figure(source: Source) -> Figure:
     "fails for everyone fills several rows. These rows are chosen as the "
     "extremes of many and overstate themselves: another test set or other "
     "seeds would mostly show smaller changes, and their intervals do not allow "
-    f"for the choice. {_intervals(source, [population])} "
+    f"for the choice. {intervals(source, [population])} "
     "All of them, crossings and calibrated thresholds too, are in "
     "analysis/group_changes.csv."
   )
@@ -162,7 +162,6 @@ def _panel(
     points.append(
       Points(label=population.label, value=value, low=low, high=high)
     )
-    # Counts differ between populations only by outputs that lack a value.
     notes = part["n"].fillna("").tolist()
   axis = f"{title} ({unit})"
   make = functools.partial(
@@ -254,12 +253,20 @@ def _changes_caption(source: Source, shown: Sequence[Population]) -> str:
     "false positive rate: negatives; false negative rate: positives), the "
     f"smallest to the largest over the {plural}. An asterisk: fewer than "
     f"{FEW_POSITIVES} somewhere, so that single examples move the rate. "
-    f"{_intervals(source, shown)}{more}"
+    f"{intervals(source, shown)}{more}"
   )
 
 
-def _intervals(source: Source, shown: Sequence[Population]) -> str:
-  """What bars are, and why there may be none."""
+def intervals(
+  source: Source, shown: Sequence[Population], *, relative: bool = True
+) -> str:
+  """What bars are, and why there may be none.
+
+  Args:
+    source: the numbers.
+    shown: the populations that are compared with dense.
+    relative: whether there are relative changes beside the others.
+  """
   pairs = sorted({source.pairs_with(one) for one in shown})
   if not pairs or pairs[-1] == 0:
     return (
@@ -268,12 +275,15 @@ def _intervals(source: Source, shown: Sequence[Population]) -> str:
   counts = listed([count_of(one, "pair") for one in pairs])
   if pairs[-1] == 1:
     return f"{counts} of members: no intervals."
+  how = "t of the paired differences"
+  why = "all pairs agree"
+  if relative:
+    how = "absolute: t of the paired differences; relative: Fieller's"
+    why += ", or the dense rate is not told from 0"
   return (
     f"Bars: {percent(source.level)} % intervals over {counts} of members "
-    "(absolute: t of the paired differences; relative: Fieller's of the ratio) "
-    "with seeds random and normal and the test set fixed; an arrow where one "
-    "leaves the plot. A point without a bar has no interval: the dense rate is "
-    "not told from 0, or all pairs agree."
+    f"({how}), with seeds random and normal and the test set fixed; an arrow "
+    f"where one leaves the plot. A point without a bar has none: {why}."
   )
 
 

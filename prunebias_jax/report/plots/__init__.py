@@ -2,21 +2,30 @@
 
 from prunebias_jax.report.plots.bars import Bars, bars
 from prunebias_jax.report.plots.curves import Curve, curves
+from prunebias_jax.report.plots.effect import effect_against_noise
+from prunebias_jax.report.plots.estimates import Estimates, estimates, top_of
 from prunebias_jax.report.plots.forest import Points, forest
 from prunebias_jax.report.plots.heat_map import heat_map, matrix, nice_limit
+from prunebias_jax.report.plots.shares import Part, shares
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
 
 __all__ = [
   "Bars",
   "Curve",
+  "Estimates",
+  "Part",
   "Points",
   "Series",
   "along_steps",
   "bars",
   "curves",
+  "effect_against_noise",
+  "estimates",
   "forest",
   "heat_map",
   "matrix",
   "nice_limit",
+  "shares",
   "span_of",
+  "top_of",
 ]

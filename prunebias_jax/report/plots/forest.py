@@ -3,8 +3,14 @@
 from collections.abc import Sequence
 import dataclasses
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import (
+  FuncFormatter,
+  LogLocator,
+  MaxNLocator,
+  NullLocator,
+)
 import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, TEXT, plain
@@ -25,12 +31,14 @@ class Points:
     value: float64 [row]; NaN where there is none.
     low: float64 [row] of the interval; NaN where there is none.
     high: float64 [row].
+    doubtful: bool [row], drawn hollow; none where no row is.
   """
 
   label: str
   value: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  doubtful: np.ndarray | None = None
 
 
 def forest(
@@ -73,6 +81,8 @@ def forest(
     axes.set_xscale("log")
   low, high = _span(points, reference, log)
   axes.set_xlim(low, high)
+  if log:
+    _log_ticks(axes, high / low)
   axes.set_ylim(len(rows) - 0.5, -0.5)
   axes.grid(visible=False, axis="y")
   axes.grid(visible=True, axis="x")
@@ -90,21 +100,29 @@ def forest(
       color=colour,
       lw=1.5,
     )
-    axes.plot(
-      one.value,
-      at,
-      linestyle="",
-      marker=marker_of(index),
-      markersize=4.6,
-      markeredgewidth=0,
-      color=colour,
-    )
-    for beyond, edge, arrow in (
+    filled = np.full(len(rows), True)
+    if one.doubtful is not None:
+      filled = ~one.doubtful
+    for chosen, inside, edge in (
+      (filled, colour, 0.0),
+      (~filled, LIGHT["page"], 1.2),
+    ):
+      axes.plot(
+        one.value[chosen],
+        at[chosen],
+        linestyle="",
+        marker=marker_of(index),
+        markersize=4.6,
+        markerfacecolor=inside,
+        markeredgewidth=edge,
+        color=colour,
+      )
+    for beyond, end, arrow in (
       (one.low < low, low, "<"),
       (one.high > high, high, ">"),
     ):
       axes.plot(
-        np.full(np.count_nonzero(beyond), edge),
+        np.full(np.count_nonzero(beyond), end),
         at[beyond],
         linestyle="",
         marker=arrow,
@@ -128,6 +146,14 @@ def forest(
     )
   axes.tick_params(axis="x", labelsize=TEXT)
   return figure
+
+
+def _log_ticks(axes: Axes, span: float) -> None:
+  """Plain numbers: a few in each decade, or only the decades of many."""
+  steps = (1.0, 2.0, 5.0) if span < 60 else (1.0, 3.0) if span < 3e3 else (1.0,)
+  axes.xaxis.set_major_locator(LogLocator(subs=steps))
+  axes.xaxis.set_minor_locator(NullLocator())
+  axes.xaxis.set_major_formatter(FuncFormatter(lambda one, _: f"{one:g}"))
 
 
 def _span(

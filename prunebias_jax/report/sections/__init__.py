@@ -11,6 +11,7 @@ from prunebias_jax.report.sections import (
   methods,
   performance,
   robustness,
+  variance,
 )
 from prunebias_jax.report.source import Source
 
@@ -23,6 +24,7 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  variance.section,
   robustness.section,
   methods.samples_section,
   methods.section,

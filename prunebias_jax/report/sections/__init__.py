@@ -15,6 +15,7 @@ from prunebias_jax.report.sections import (
   performance,
   quantization,
   robustness,
+  variance,
   verdicts,
 )
 from prunebias_jax.report.source import Source
@@ -28,6 +29,7 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   performance.rarity_section,
   groups.section,
+  variance.section,
   exemplars.section,
   verdicts.section,
   criteria.section,

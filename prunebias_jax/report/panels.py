@@ -38,6 +38,7 @@ class Request:
     title: of the panel; the metric's own unless given.
     axis: above the axis, before the unit; the title unless given.
     reference: a value to mark, in the unit that is shown.
+    marks_dense: whether the mean of the dense members is marked all along.
     reason: said where no line has a value; unless no output can be averaged.
   """
 
@@ -47,6 +48,7 @@ class Request:
   title: str = ""
   axis: str = ""
   reference: float | None = None
+  marks_dense: bool = False
   reason: str = "Not available: no member has a value."
 
   @property
@@ -111,7 +113,12 @@ def sparsity_panels(
   together = [series for lines in drawn for series in lines]
   return tuple(
     _sparsity_panel(
-      request, table, lines, sparsities, together if shared else lines
+      request,
+      table,
+      lines,
+      sparsities,
+      together if shared else lines,
+      _dense_mean(source, request, table) if request.marks_dense else None,
     )
     if lines
     else Panel(
@@ -126,7 +133,9 @@ def sparsity_panels(
 def _why_empty(source: Source, request: Request) -> str:
   """Why no line of a panel has a value."""
   if all(source.used(line.cell) == 0 for line in request.lines):
-    return f"Not available: no {source.output} has a value in every model."
+    groups = any(line.cell.identity for line in request.lines)
+    where = " in all groups" if groups else ""
+    return f"Not available: no {source.output} of any model has a value{where}."
   return request.reason
 
 
@@ -136,8 +145,9 @@ def _sparsity_panel(
   lines: Sequence[Series],
   sparsities: Sequence[float],
   common: Sequence[Series],
+  dense: float | None,
 ) -> Panel:
-  """Draws a panel whose axis reaches over `common`."""
+  """Draws a panel whose axis reaches over `common`; `dense` is marked."""
   unit = request.metric.unit
   axis = f"{request.axis or request.heading}{f' ({unit})' if unit else ''}"
   alt = f"{axis} against the share of weights removed. " + " ".join(
@@ -152,6 +162,7 @@ def _sparsity_panel(
       along="weights removed (%)",
       span=span_of(common, request.reference),
       reference=request.reference,
+      dense=dense,
     ),
     slug=request.slug,
     title=request.heading,
@@ -159,6 +170,20 @@ def _sparsity_panel(
     alt=alt,
     data=table,
   )
+
+
+def _dense_mean(
+  source: Source, request: Request, table: pd.DataFrame
+) -> float | None:
+  """What is drawn for the dense members; none where they have no value.
+
+  Nor where nothing is compared with them: the line would mark itself.
+  """
+  dense = source.dense
+  if dense is None or not source.compressed:
+    return None
+  rows = table[(table["kind"] == "mean") & _is_in(table, [dense])]
+  return rows["value"].iloc[0] * request.metric.scale if len(rows) else None
 
 
 def _table(source: Source, request: Request) -> pd.DataFrame:

@@ -3,11 +3,14 @@
 from prunebias_jax.report.plots.bars import Bars, bars
 from prunebias_jax.report.plots.curves import Curve, curves
 from prunebias_jax.report.plots.forest import Points, forest
-from prunebias_jax.report.plots.heat_map import heat_map, matrix, nice_limit
+from prunebias_jax.report.plots.heat_map import heat_map, nice_limit
+from prunebias_jax.report.plots.matrix import matrix
+from prunebias_jax.report.plots.scatter import Cloud, scatter
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
 
 __all__ = [
   "Bars",
+  "Cloud",
   "Curve",
   "Points",
   "Series",
@@ -18,5 +21,6 @@ __all__ = [
   "heat_map",
   "matrix",
   "nice_limit",
+  "scatter",
   "span_of",
 ]

@@ -10,6 +10,7 @@ from prunebias_jax.report.sections import (
   groups,
   methods,
   performance,
+  rarity,
   robustness,
 )
 from prunebias_jax.report.source import Source
@@ -21,7 +22,7 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   performance.certainty_section,
   dependence.section,
   bias.section,
-  performance.rarity_section,
+  rarity.section,
   groups.section,
   robustness.section,
   methods.samples_section,

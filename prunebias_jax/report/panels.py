@@ -93,16 +93,43 @@ def sparsity_panels(
     requests: one for each panel.
     shared: whether the panels have one vertical axis.
   """
-  sparsities = sorted({one.sparsity for one in source.populations})
-  tables = [_table(source, request) for request in requests]
+  return metric_panels(
+    requests,
+    [_table(source, request) for request in requests],
+    sparsities=sorted({one.sparsity for one in source.populations}),
+    reasons=[_why_empty(source, request) for request in requests],
+    joined=source.pairs_by_seed,
+    shared=shared,
+    dense=source.dense if source.compressed else None,
+  )
+
+
+def metric_panels(
+  requests: Sequence[Request],
+  tables: Sequence[pd.DataFrame],
+  *,
+  sparsities: Sequence[float],
+  reasons: Sequence[str],
+  joined: bool,
+  shared: bool,
+  dense: Population | None = None,
+) -> tuple[Panel, ...]:
+  """Draws tables of numbers against sparsity.
+
+  Args:
+    requests: one for each panel.
+    tables: the numbers of each: a row a member and a mean (`kind` "seed" and
+      "mean"), with line, sparsity, seed, value, low and high.
+    sparsities: the steps of all panels.
+    reasons: said where a panel has no value.
+    joined: whether the members of a seed are joined along a line.
+    shared: whether the panels have one vertical axis.
+    dense: whose mean is marked, in the panels that ask for it.
+  """
   drawn = [
     [
       _series(
-        table[table["line"] == line.label],
-        line.label,
-        sparsities,
-        one,
-        source.pairs_by_seed,
+        table[table["line"] == line.label], line.label, sparsities, one, joined
       )
       for line in one.lines
     ]
@@ -118,15 +145,13 @@ def sparsity_panels(
       lines,
       sparsities,
       together if shared else lines,
-      _dense_mean(source, request, table) if request.marks_dense else None,
+      _dense_mean(request, table, dense) if request.marks_dense else None,
     )
     if lines
-    else Panel(
-      slug=request.slug,
-      title=request.heading,
-      reason=_why_empty(source, request),
+    else Panel(slug=request.slug, title=request.heading, reason=reason)
+    for request, table, lines, reason in zip(
+      requests, tables, drawn, reasons, strict=True
     )
-    for request, table, lines in zip(requests, tables, drawn, strict=True)
   )
 
 
@@ -173,14 +198,10 @@ def _sparsity_panel(
 
 
 def _dense_mean(
-  source: Source, request: Request, table: pd.DataFrame
+  request: Request, table: pd.DataFrame, dense: Population | None
 ) -> float | None:
-  """What is drawn for the dense members; none where they have no value.
-
-  Nor where nothing is compared with them: the line would mark itself.
-  """
-  dense = source.dense
-  if dense is None or not source.compressed:
+  """What is drawn for the dense members; none where they have no value."""
+  if dense is None:
     return None
   rows = table[(table["kind"] == "mean") & _is_in(table, [dense])]
   return rows["value"].iloc[0] * request.metric.scale if len(rows) else None

@@ -7,13 +7,23 @@ from prunebias_jax.report.plots.heat_map import heat_map, nice_limit
 from prunebias_jax.report.plots.matrix import matrix
 from prunebias_jax.report.plots.scatter import Cloud, scatter
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
+from prunebias_jax.report.plots.trade_off import Priced, trade_off
+from prunebias_jax.report.plots.verdicts import (
+  Block,
+  Verdict,
+  verdict_bars,
+  verdict_map,
+)
 
 __all__ = [
   "Bars",
+  "Block",
   "Cloud",
   "Curve",
   "Points",
+  "Priced",
   "Series",
+  "Verdict",
   "along_steps",
   "bars",
   "curves",
@@ -23,4 +33,7 @@ __all__ = [
   "nice_limit",
   "scatter",
   "span_of",
+  "trade_off",
+  "verdict_bars",
+  "verdict_map",
 ]

@@ -165,6 +165,7 @@ def _changes(source: Source, table: pd.DataFrame) -> Panel:
       f"Change of TCB, {sparsest.label} − dense",
       along="difference of the ratios",
       reference=0,
+      noted="rarer value",
       notes=[
         f"{percent(round(rate, 3))} %, n = {count:,}"
         for rate, count in zip(

@@ -6,6 +6,8 @@ from prunebias_jax.report.plots.effect import effect_against_noise
 from prunebias_jax.report.plots.estimates import Estimates, estimates, top_of
 from prunebias_jax.report.plots.forest import Points, forest
 from prunebias_jax.report.plots.heat_map import heat_map, matrix, nice_limit
+from prunebias_jax.report.plots.matrix import matrix
+from prunebias_jax.report.plots.scatter import Cloud, scatter
 from prunebias_jax.report.plots.shares import Part, shares
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
 from prunebias_jax.report.plots.trade_off import Priced, trade_off
@@ -19,6 +21,7 @@ from prunebias_jax.report.plots.verdicts import (
 __all__ = [
   "Bars",
   "Block",
+  "Cloud",
   "Curve",
   "Estimates",
   "Part",
@@ -35,6 +38,7 @@ __all__ = [
   "heat_map",
   "matrix",
   "nice_limit",
+  "scatter",
   "shares",
   "span_of",
   "top_of",

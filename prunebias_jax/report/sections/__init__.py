@@ -6,6 +6,7 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  countermeasures,
   criteria,
   dependence,
   groups,
@@ -25,6 +26,7 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   performance.rarity_section,
   groups.section,
   criteria.section,
+  countermeasures.section,
   robustness.section,
   methods.samples_section,
   methods.section,

@@ -74,6 +74,49 @@ LOSSES = ("squared_error", "cross_entropy")
 DERIVED_METRICS = ("balanced_accuracy",)
 DERIVED_OVERALL_METRICS = ("balanced_accuracy",)
 
+# What is estimated of a cell over seeds, and besides over test examples.
+CROSSED_NUMBERS = ("crossed_se", "crossed_df", "crossed_low", "crossed_high")
+VARIANCE_NUMBERS = (
+  "mean",
+  "mean_low",
+  "mean_high",
+  "sd",
+  "sd_low",
+  "sd_high",
+  "var_observed",
+  "var_test_set",
+  "var_distribution",
+  *CROSSED_NUMBERS,
+)
+BOOTSTRAP_NUMBERS = ("bootstrap_low", "bootstrap_high")
+# The same against dense, and of a group's rate against dense.
+CONTRAST_NUMBERS = (
+  "difference",
+  "low",
+  "high",
+  "sd_difference",
+  "t_p",
+  "signflip_p",
+  "wilcoxon_p",
+  "correlation",
+  "variance_ratio",
+  "ratio_low",
+  "ratio_high",
+  "pitman_morgan_p",
+)
+CHANGE_NUMBERS = (
+  "dense",
+  "compressed",
+  "change",
+  "low",
+  "high",
+  "relative",
+  "relative_low",
+  "relative_high",
+)
+# How many seeds a change needs, with the ends of its interval.
+NEEDED = ("n_seeds", "n_low", "n_high")
+
 # How two populations are compared, example by example.
 EXCHANGED = ("n_dense", "n_compressed", "null", "n_permutations")
 
@@ -133,14 +176,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "n_positive",
     "n_negative",
     "n_seeds",
-    "dense",
-    "compressed",
-    "change",
-    "low",
-    "high",
-    "relative",
-    "relative_low",
-    "relative_high",
+    *CHANGE_NUMBERS,
     "reason",
   ),
   "class_tests": (
@@ -205,21 +241,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     *POPULATION_KEY,
     *CELL,
     "n_seeds",
-    "mean",
-    "mean_low",
-    "mean_high",
-    "sd",
-    "sd_low",
-    "sd_high",
-    "var_observed",
-    "var_test_set",
-    "var_distribution",
-    "crossed_se",
-    "crossed_df",
-    "crossed_low",
-    "crossed_high",
-    "bootstrap_low",
-    "bootstrap_high",
+    *VARIANCE_NUMBERS,
+    *BOOTSTRAP_NUMBERS,
     "interval",
     "reason",
   ),
@@ -227,18 +250,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     *POPULATION_KEY,
     *CELL,
     "n_seeds",
-    "difference",
-    "low",
-    "high",
-    "sd_difference",
-    "t_p",
-    "signflip_p",
-    "wilcoxon_p",
-    "correlation",
-    "variance_ratio",
-    "ratio_low",
-    "ratio_high",
-    "pitman_morgan_p",
+    *CONTRAST_NUMBERS,
     "p_adjusted",
     "reason",
   ),
@@ -248,9 +260,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "delta",
     "n_now",
     "sd_difference",
-    "n_seeds",
-    "n_low",
-    "n_high",
+    *NEEDED,
     "detectable_now",
     "reason",
   ),
@@ -481,19 +491,17 @@ TEXT = (
 OPTIONAL = (
   "var_test_set",
   "var_distribution",
-  "crossed_se",
-  "crossed_df",
-  "crossed_low",
-  "crossed_high",
-  "bootstrap_low",
-  "bootstrap_high",
+  *CROSSED_NUMBERS,
+  *BOOTSTRAP_NUMBERS,
 )
 
-# Whole numbers that may be missing.
 COUNTS = ("n_positive", "n_negative")
-# The same of exemplars.
-EXEMPLAR_COUNTS = ("n", "n10", "n01")
-NULLABLE = (*COUNTS, *FAIRNESS_COUNTS, *EXEMPLAR_COUNTS)
+_MISSABLE = {*COUNTS, *FAIRNESS_COUNTS, "n", "n10", "n01"}
+# Whole numbers that may be missing, of each table.
+NULLABLE: dict[str, tuple[str, ...]] = {
+  table: tuple(name for name in columns if name in _MISSABLE)
+  for table, columns in TABLES.items()
+} | {"power": NEEDED}
 
 EVERYONE = ""
 # The identity of the examples that carry a marker.

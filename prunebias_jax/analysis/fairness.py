@@ -146,8 +146,7 @@ def fairness_table(arrays: xr.Dataset) -> pd.DataFrame:
   parts = [frame("fairness", columns, arrays)]
   if output == "class":
     parts.append(_whole(arrays))
-  table = pd.concat(parts, ignore_index=True)
-  return table.astype(dict.fromkeys(FAIRNESS_COUNTS, "Int64"))
+  return pd.concat(parts, ignore_index=True)
 
 
 def _reasons(arrays: xr.Dataset, dims: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ import xarray as xr
 from prunebias_jax.analysis.cells import dependence
 from prunebias_jax.analysis.columns import (
   ALL,
+  CHANGE_NUMBERS,
   CHANGED_RATES,
   COUNTS,
   TABLES,
@@ -23,7 +24,11 @@ from prunebias_jax.analysis.flags import (
   AttributeFlag,
   join_reasons,
 )
-from prunebias_jax.analysis.inference import mean_interval
+from prunebias_jax.analysis.inference import (
+  MARK,
+  mean_interval,
+  unlike_normal,
+)
 from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.relative import ratio_of_means
 from prunebias_jax.analysis.tables import (
@@ -31,17 +36,6 @@ from prunebias_jax.analysis.tables import (
   output_of,
   population_columns,
   spread,
-)
-
-NUMBERS = (
-  "dense",
-  "compressed",
-  "change",
-  "low",
-  "high",
-  "relative",
-  "relative_low",
-  "relative_high",
 )
 
 
@@ -71,7 +65,7 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     if not independent:
       # What was missing among the intervals is no matter of its own now.
       doubts = doubts[:1]
-      for name in NUMBERS:
+      for name in CHANGE_NUMBERS:
         if name.endswith(("low", "high")):
           numbers[name] = np.full(len(key), np.nan)
     columns: dict[str, np.ndarray] = {
@@ -87,15 +81,13 @@ def group_changes_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
     parts.append(frame("group_changes", columns, arrays))
   if not parts:
     return pd.DataFrame(columns=list(TABLES["group_changes"]))
-  return pd.concat(parts, ignore_index=True).astype(
-    dict.fromkeys(COUNTS, "Int64")
-  )
+  return pd.concat(parts, ignore_index=True)
 
 
 def _compare(
   compressed: np.ndarray, dense: np.ndarray, pairs: int, level: float
 ) -> tuple[dict[str, np.ndarray], list[tuple[np.ndarray, str]]]:
-  """The columns `NUMBERS` [row], and why some of them are NaN.
+  """The columns `CHANGE_NUMBERS` [row], and why some of them are NaN.
 
   Args:
     compressed: float64 [seed, row].
@@ -104,7 +96,7 @@ def _compare(
     level: of the intervals.
   """
   means = dense.mean(axis=0), compressed.mean(axis=0)
-  numbers = {name: np.full(len(means[0]), np.nan) for name in NUMBERS}
+  numbers = {name: np.full(len(means[0]), np.nan) for name in CHANGE_NUMBERS}
   numbers |= {
     "dense": means[0],
     "compressed": means[1],
@@ -118,7 +110,8 @@ def _compare(
     everywhere = np.ones(len(zero), bool)
     return numbers, [*doubts, (everywhere, "no intervals: no seed pairs")]
   scale = 100 * np.maximum(compressed, dense).max(axis=0)
-  change = mean_interval(100 * (compressed - dense), level=level, scale=scale)
+  differences = 100 * (compressed - dense)
+  change = mean_interval(differences, level=level, scale=scale)
   found = ratio_of_means(compressed, dense, level=level)
   numbers |= {
     "low": change.low,
@@ -145,6 +138,7 @@ def _compare(
       ratio_only & ~found.unbounded,
       "no interval of the relative change: the same in every seed",
     ),
+    (np.isfinite(change.low) & unlike_normal(differences), MARK),
   ]
 
 

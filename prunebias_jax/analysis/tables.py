@@ -16,6 +16,7 @@ from prunebias_jax.analysis.columns import (
   KEY,
   MARKED,
   MEMBER,
+  NULLABLE,
   OVERALL_METRICS,
   POPULATION,
   PURPOSES,
@@ -169,8 +170,7 @@ def groups_table(arrays: xr.Dataset) -> pd.DataFrame:
   parts = [frame("groups", columns, arrays)]
   if output == "class":
     parts.append(_whole_groups(arrays))
-  table = pd.concat(parts, ignore_index=True)
-  return table.astype(dict.fromkeys(COUNTS, "Int64"))
+  return pd.concat(parts, ignore_index=True)
 
 
 def _whole_groups(arrays: xr.Dataset) -> pd.DataFrame:
@@ -222,7 +222,9 @@ def frame(
     purposes = tuple(key for key in PURPOSES if key in arrays.coords)
     wanted = (*KEY, *purposes, *wanted[len(KEY) :])
   assert set(columns) == set(wanted)
-  return pd.DataFrame({key: columns[key] for key in wanted})
+  table = pd.DataFrame({key: columns[key] for key in wanted})
+  counts = NULLABLE[name]
+  return table.astype(dict.fromkeys(counts, "Int64")) if counts else table
 
 
 def member_columns(

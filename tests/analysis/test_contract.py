@@ -1,10 +1,13 @@
 """The columns of RUN/analysis: documented, and those that readers rely on."""
 
+from collections.abc import Callable
 from pathlib import Path
 import re
 
 import pytest
+import xarray as xr
 
+from prunebias_jax.analysis import analyze
 from prunebias_jax.analysis.columns import (
   KEY,
   POPULATION_KEY,
@@ -74,3 +77,16 @@ def test_a_table_begins_with_its_key(table: str) -> None:
   assert columns[: len(KEY)] == KEY or (
     columns[: len(POPULATION_KEY)] == POPULATION_KEY
   )
+
+
+def test_counts_are_whole_even_where_some_are_missing(
+  make_splits: Callable[..., dict[str, xr.Dataset]],
+) -> None:
+  tables = analyze(make_splits()).tables
+  assert tables["power"]["n_high"].isna().any()
+  for name, table in tables.items():
+    for column in table:
+      # "null" is text.
+      if re.fullmatch("n(_.*|[0-9]*)", str(column)):
+        assert table[column].dtype.kind in "iuO", (name, column)
+  assert str(tables["power"]["n_seeds"].iloc[0]).isdecimal()

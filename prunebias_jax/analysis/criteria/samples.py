@@ -241,8 +241,7 @@ def _rows(
     name: np.full(len(output), one, object if type(one) is str else None)
     for name, one in zip(POPULATION, population, strict=True)
   }
-  table = frame("sample_criteria", {**fixed, **columns}, arrays)
-  return table.astype({"n": "Int64"})
+  return frame("sample_criteria", {**fixed, **columns}, arrays)
 
 
 def _reasons(

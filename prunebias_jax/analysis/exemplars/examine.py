@@ -8,7 +8,7 @@ import xarray as xr
 
 from prunebias_jax.analysis.cells import Population
 from prunebias_jax.analysis.checks import population_text
-from prunebias_jax.analysis.columns import EXEMPLAR_COUNTS, TABLES, WHERE
+from prunebias_jax.analysis.columns import TABLES, WHERE
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.exemplars.comparison import (
   Comparison,
@@ -99,18 +99,14 @@ def examine(evidence: Evidence) -> Exemplars:
   return Exemplars(
     tables={
       "exemplars": exemplars_table(examples, list(reasons.values())),
-      **{name: _joined(found) for name, found in parts.items()},
+      **{
+        name: pd.concat(found, ignore_index=True)
+        for name, found in parts.items()
+      },
     },
     examples=examples,
     notes=_notes(missing),
   )
-
-
-def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
-  """One table; whole numbers that may be missing as such."""
-  table = pd.concat(tables, ignore_index=True)
-  counts = [name for name in EXEMPLAR_COUNTS if name in table]
-  return table.astype(dict.fromkeys(counts, "Int64"))
 
 
 def _counted(

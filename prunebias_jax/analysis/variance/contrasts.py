@@ -16,7 +16,7 @@ from prunebias_jax.analysis.cells import (
   crossed_factors,
   make_cells,
 )
-from prunebias_jax.analysis.columns import TABLES
+from prunebias_jax.analysis.columns import CONTRAST_NUMBERS, TABLES
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
@@ -42,20 +42,6 @@ from prunebias_jax.analysis.variance.rows import (
 UNPAIRED = (
   "unpaired: t_p is Welch's, pitman_morgan_p is Brown and Forsythe's, n_seeds "
   "of the smaller side"
-)
-_NUMBERS = (
-  "difference",
-  "low",
-  "high",
-  "sd_difference",
-  "t_p",
-  "signflip_p",
-  "wilcoxon_p",
-  "correlation",
-  "variance_ratio",
-  "ratio_low",
-  "ratio_high",
-  "pitman_morgan_p",
 )
 _HIDDEN = ("nonzero", "unlike")  # no columns: for the reasons
 # What a design without independent members leaves.
@@ -101,7 +87,7 @@ def _paired(
     return _contrast(compressed, dense, level, own_dense=not note)
 
   seeds, numbers = by_availability(
-    np.isfinite(both).all(axis=0), (*_NUMBERS, *_HIDDEN), summarise
+    np.isfinite(both).all(axis=0), (*CONTRAST_NUMBERS, *_HIDDEN), summarise
   )
   nonzero, unlike = (numbers.pop(name) for name in _HIDDEN)
   reason = join_reasons(
@@ -159,7 +145,7 @@ def _unpaired(
   def summarise(seeds: np.ndarray, chosen: np.ndarray) -> Numbers:
     rows = [seeds[seeds < count], seeds[seeds >= count]]
     missing = np.full(len(chosen), np.nan)
-    numbers = dict.fromkeys((*_NUMBERS, "unlike"), missing)
+    numbers = dict.fromkeys((*CONTRAST_NUMBERS, "unlike"), missing)
     if not (len(rows[0]) and len(rows[1])):
       return numbers
     one, other = (values[np.ix_(side, chosen)] for side in rows)
@@ -178,7 +164,7 @@ def _unpaired(
       numbers["variance_ratio"] = divide(variances[0], variances[1])
     return numbers
 
-  _, numbers = by_availability(finite, (*_NUMBERS, "unlike"), summarise)
+  _, numbers = by_availability(finite, (*CONTRAST_NUMBERS, "unlike"), summarise)
   unlike = numbers.pop("unlike")
   seeds = np.minimum(first, second)
   several = seeds > 0
@@ -210,7 +196,7 @@ def _without_inference(
   if not crossed_factors(evidence.members.iloc[places]):
     return columns
   found = dict(columns)
-  for name in _NUMBERS:
+  for name in CONTRAST_NUMBERS:
     if name not in _DESCRIPTIVE:
       found[name] = np.full(len(columns[name]), np.nan)
   found["reason"] = join_reasons(

@@ -16,7 +16,12 @@ from prunebias_jax.analysis.cells import (
   crossed_factors,
   make_cells,
 )
-from prunebias_jax.analysis.columns import MEAN, RULES
+from prunebias_jax.analysis.columns import (
+  CROSSED_NUMBERS,
+  MEAN,
+  RULES,
+  VARIANCE_NUMBERS,
+)
 from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import join_reasons
 from prunebias_jax.analysis.inference import (
@@ -81,22 +86,9 @@ WITHOUT = {
 }
 NO_FORM = "the metric has no values of single examples"
 
-_CROSSED = ("crossed_se", "crossed_df", "crossed_low", "crossed_high")
-_NAMES = (
-  "mean",
-  "mean_low",
-  "mean_high",
-  "sd",
-  "sd_low",
-  "sd_high",
-  "var_observed",
-  "var_test_set",
-  "var_distribution",
-  *_CROSSED,
-)
 _HIDDEN = ("splits", "unlike")  # no columns: for interval and reason
 # What takes members as independent.
-_INFERENCE = ("mean_low", "mean_high", "sd_low", "sd_high", *_CROSSED)
+_INFERENCE = ("mean_low", "mean_high", "sd_low", "sd_high", *CROSSED_NUMBERS)
 
 
 def variance_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
@@ -151,7 +143,9 @@ def _rows(
     }
 
   finite = np.isfinite(values)
-  seeds, numbers = by_availability(finite, (*_NAMES, *_HIDDEN), summarise)
+  seeds, numbers = by_availability(
+    finite, (*VARIANCE_NUMBERS, *_HIDDEN), summarise
+  )
   splits, unlike = (numbers.pop(name) for name in _HIDDEN)
   independent = not crossed_factors(source.evidence.members.iloc[places])
   low, high = np.full((2, len(key)), np.nan)
@@ -161,7 +155,7 @@ def _rows(
   # A spread that was not seen makes no interval; nor do members that are not
   # independent.
   same = numbers["sd"] == 0
-  for name in _CROSSED:
+  for name in CROSSED_NUMBERS:
     numbers[name][same] = np.nan
   if independent:
     few = _few_examples(key, moments, source.truth)

@@ -12,7 +12,8 @@ from prunebias_jax.report.palette import LIGHT, SERIES
 
 HEIGHT = 236
 MARKERS = ("o", "s", "D", "^", "v", "P")
-_LEFT, _RIGHT, _BOTTOM, _TOP = 50, 8, 38, 24
+RIGHT = 8
+_LEFT, _BOTTOM, _TOP = 50, 38, 24
 _LEGEND_ROW = 15
 
 
@@ -23,7 +24,7 @@ def new_plot(
   along: str,
   height: float = HEIGHT,
   left: float = _LEFT,
-  right: float = _RIGHT,
+  right: float = RIGHT,
   bottom: float = _BOTTOM,
 ) -> tuple[Figure, Axes]:
   """An empty plot: its title above, then a legend, axes, and their name.

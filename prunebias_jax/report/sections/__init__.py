@@ -6,13 +6,19 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  costs,
   countermeasures,
   criteria,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
+  quantization,
+  rarity,
   robustness,
+  variance,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -23,11 +29,19 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   performance.certainty_section,
   dependence.section,
   bias.section,
-  performance.rarity_section,
+  rarity.section,
   groups.section,
+  variance.section,
+  exemplars.section,
+  verdicts.section,
   criteria.section,
   countermeasures.section,
+  quantization.section,
   robustness.section,
+  costs.section,
   methods.samples_section,
   methods.section,
 )
+
+# A comparison with another run stands before the samples.
+COMPARED_BEFORE = SECTIONS.index(methods.samples_section)

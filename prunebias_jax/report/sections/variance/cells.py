@@ -10,12 +10,8 @@ import pandas as pd
 from prunebias_jax.analysis.columns import POPULATION
 from prunebias_jax.analysis.inference import MARK
 from prunebias_jax.analysis.variance.spread import NOT_INDEPENDENT
+from prunebias_jax.report.captions import NO_COMPRESSED, NO_DENSE, NO_PAIRS
 from prunebias_jax.report.keys import Cell, Population, Row
-from prunebias_jax.report.sections.bias import (
-  NO_COMPRESSED,
-  NO_DENSE,
-  NO_PAIRS,
-)
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import METRICS, Metric
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.criteria.attributes import ITSELF
+from prunebias_jax.report.captions import NO_COMPRESSED
 from prunebias_jax.report.page import (
   Figure,
   Panel,
@@ -32,8 +33,6 @@ from prunebias_jax.report.sections.safety import (
 )
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import listed, percent
-
-NO_COMPRESSED = "Not available: the run has no pruned members."
 
 
 def section(source: Source) -> Section:

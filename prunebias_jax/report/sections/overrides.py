@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pandas as pd
 
+from prunebias_jax.report.captions import NO_COMPRESSED
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.panels import NO_IDENTITIES
 from prunebias_jax.report.plots import Curve, curves
@@ -21,7 +22,6 @@ from prunebias_jax.report.sections.families import families, level_names
 from prunebias_jax.report.source import Population, Source
 from prunebias_jax.report.vocabulary import listed, percent
 
-NO_COMPRESSED = "Not available: the run has no pruned members."
 _LINES = [
   (answer, selection)
   for selection in ("uncertain", "random")

@@ -91,16 +91,40 @@ def sparsity_panels(
     requests: one for each panel.
     shared: whether the panels have one vertical axis.
   """
-  sparsities = sorted({one.sparsity for one in source.populations})
-  tables = [_table(source, request) for request in requests]
+  return metric_panels(
+    requests,
+    [_table(source, request) for request in requests],
+    sparsities=sorted({one.sparsity for one in source.populations}),
+    reasons=[_why_empty(source, request) for request in requests],
+    joined=source.pairs_by_seed,
+    shared=shared,
+  )
+
+
+def metric_panels(
+  requests: Sequence[Request],
+  tables: Sequence[pd.DataFrame],
+  *,
+  sparsities: Sequence[float],
+  reasons: Sequence[str],
+  joined: bool,
+  shared: bool,
+) -> tuple[Panel, ...]:
+  """Draws tables of numbers against sparsity.
+
+  Args:
+    requests: one for each panel.
+    tables: the numbers of each: a row a member and a mean (`kind` "seed" and
+      "mean"), with line, sparsity, seed, value, low and high.
+    sparsities: the steps of all panels.
+    reasons: said where a panel has no value.
+    joined: whether the members of a seed are joined along a line.
+    shared: whether the panels have one vertical axis.
+  """
   drawn = [
     [
       _series(
-        table[table["line"] == line.label],
-        line.label,
-        sparsities,
-        one,
-        source.pairs_by_seed,
+        table[table["line"] == line.label], line.label, sparsities, one, joined
       )
       for line in one.lines
     ]
@@ -114,12 +138,10 @@ def sparsity_panels(
       request, table, lines, sparsities, together if shared else lines
     )
     if lines
-    else Panel(
-      slug=request.slug,
-      title=request.heading,
-      reason=_why_empty(source, request),
+    else Panel(slug=request.slug, title=request.heading, reason=reason)
+    for request, table, lines, reason in zip(
+      requests, tables, drawn, reasons, strict=True
     )
-    for request, table, lines in zip(requests, tables, drawn, strict=True)
   )
 
 

@@ -229,16 +229,22 @@ class Source:
     These are the pairs in which both have a value and, where it is a mean
     over the outputs, the outputs of the row in the table "contrasts".
     """
+    dense, here = self.paired(cell, population)
+    if not dense.size:
+      return np.nan, np.nan
+    return float(dense.mean()), float(here.mean())
+
+  def paired(self, cell: Cell, population: Population) -> np.ndarray:
+    """The numbers of `sides`: float64 [2, pair], dense and the population.
+
+    Only pairs in which both have a value; none where there is no such pair.
+    """
     column = self._column.get(cell.key)
     pairs = self.pairs_with(population)
     if column is None or not pairs:
-      return np.nan, np.nan
+      return np.zeros((2, 0))
     values = self._paired[population][:, column].reshape(2, pairs)
-    both = values[:, np.isfinite(values).all(axis=0)]
-    if not both.size:
-      return np.nan, np.nan
-    here, dense = both.mean(axis=1).tolist()
-    return dense, here
+    return values[::-1, np.isfinite(values).all(axis=0)]
 
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""

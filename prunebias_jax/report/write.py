@@ -1,18 +1,26 @@
 """Writes the report of a run: one HTML file, and its figures beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import os
 from pathlib import Path
 import shutil
 
 import jinja2
 from markupsafe import Markup
+import pandas as pd
 
 from prunebias_jax import store
+from prunebias_jax.analysis.csv_files import write_csv
+from prunebias_jax.errors import InputError
 from prunebias_jax.report import palette
 from prunebias_jax.report.drawing import FORMATS
 from prunebias_jax.report.page import Figure, Fragment, Part, Section
-from prunebias_jax.report.sections import SECTIONS, facts
+from prunebias_jax.report.sections import (
+  COMPARED_BEFORE,
+  SECTIONS,
+  comparison,
+  facts,
+)
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import listed
 
@@ -25,6 +33,7 @@ def write_report(
   *,
   directory: Path | None = None,
   formats: Sequence[str] = FORMATS,
+  compare: store.Run | None = None,
 ) -> Path:
   """Writes report.html, and the figures as files with their numbers as CSV.
 
@@ -35,19 +44,29 @@ def write_report(
     run: analysed, finished or not.
     directory: where to write; the run's own directory unless given.
     formats: of the figures' files: "svg", "pdf", "png" (300 dots an inch).
+    compare: another analysed run, to compare this one with in a chapter of
+      its own; all its numbers are then in report/comparison.csv.
 
   Returns:
     The path of report.html; the figures are in the folder report/ beside it.
 
   Raises:
-    InputError: the run has not been analysed.
+    InputError: a run has not been analysed, its analysis cannot be read, the
+      runs cannot be compared, an unknown format, or a directory that is a
+      file. What was written before stays.
   """
   directory = run.path if directory is None else directory
+  _check(directory, formats)
   source = open_source(run)
   sections = [make(source) for make in SECTIONS]
+  tables = {}
+  if compare is not None:
+    compared = comparison.compare(source, open_source(compare))
+    sections.insert(COMPARED_BEFORE, comparison.section(compared))
+    tables["comparison"] = compared.table
   page = render(source, sections, formats)
   directory.mkdir(parents=True, exist_ok=True)
-  _write_figures(figures_of(sections), directory / FOLDER, formats)
+  _write_figures(figures_of(sections), tables, directory / FOLDER, formats)
   store.write_atomically(directory / PAGE, page)
   return directory / PAGE
 
@@ -101,10 +120,25 @@ def render(
   )
 
 
+def _check(directory: Path, formats: Sequence[str]) -> None:
+  """Refuses what cannot be written, before anything is read."""
+  unknown = [one for one in formats if one not in FORMATS]
+  if unknown or not formats:
+    raise InputError(
+      f"formats {','.join(formats)!r}; accepted: one or more of "
+      f"{', '.join(FORMATS)}"
+    )
+  if directory.exists() and not directory.is_dir():
+    raise InputError(f"{directory} is a file; accepted: a directory")
+
+
 def _write_figures(
-  drawn: Sequence[Figure], folder: Path, formats: Sequence[str]
+  drawn: Sequence[Figure],
+  tables: Mapping[str, pd.DataFrame],
+  folder: Path,
+  formats: Sequence[str],
 ) -> None:
-  """Replaces the folder of figures as a whole."""
+  """Replaces the folder of figures and tables as a whole."""
   staging = folder.with_name(f".{folder.name}.partial")
   shutil.rmtree(staging, ignore_errors=True)
   staging.mkdir()
@@ -115,5 +149,7 @@ def _write_figures(
       for suffix, content in panel.files(formats).items():
         (staging / f"{panel.slug}.{suffix}").write_bytes(content)
       panel.data.to_csv(staging / f"{panel.slug}.csv", index=False)
+  for name, table in tables.items():
+    write_csv(table, staging / f"{name}.csv")
   shutil.rmtree(folder, ignore_errors=True)
   os.replace(staging, folder)

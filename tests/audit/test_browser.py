@@ -197,6 +197,38 @@ def test_filter_then_item_then_back(faces, site, open_page):
   assert page.url == address
 
 
+def test_the_queue_is_filtered_by_keyboard(faces, site, open_page):
+  one = site(faces)
+  page = open_page(one.link)
+  begin(page)
+  page.locator("summary").focus()
+  page.keyboard.press("Enter")
+  page.keyboard.press("Tab")
+  reached = []
+  for _ in range(9):
+    reached.append(page.evaluate("document.activeElement.id"))
+    page.keyboard.press("Tab")
+  assert reached == [
+    "exemplar", "onset", "cell", "confidence", "side", "group-0", "group-1",
+    "group-2", "group-3",
+  ]  # fmt: skip
+  page.get_by_label("Exemplars").select_option("yes")
+  until(page, "location.hash.includes('exemplar=yes')")
+  page.get_by_label("Answer").focus()
+  page.keyboard.type("wrong")
+  until(page, "location.hash.includes('cell=wrong')")
+  page.wait_for_selector("#reveals")
+  # The keyboard stays in the form until it is left; then keys are verdicts.
+  assert page.evaluate("document.activeElement.id") == "cell"
+  page.keyboard.press("Escape")
+  judge(page, "1", 1)
+  record = one.office.ledger.records[0]
+  assert (record.arm, record.blind) == ("exemplar", False)
+  page.get_by_label("Id contains").fill("no such id")
+  page.keyboard.press("Enter")
+  page.wait_for_selector("text=passes these filters")
+
+
 def test_the_threshold_moves_the_rates(faces, site, open_page):
   one = site(faces)
   page = open_page(one.link + "#compare?question=1&population=2")
@@ -290,17 +322,24 @@ def test_axe_finds_nothing(faces, site, open_page, scheme):
   page = open_page(one.link, color_scheme=scheme)
   begin(page)
   judge(page, "1", 1)
-  views = ("queue", "gallery", "item?row=3", "compare", "results")
-  for view in views:
+  views = {
+    "queue": ".verdicts",
+    "queue?cell=wrong": "#reveals",
+    "gallery": ".tile a",
+    "item?row=3": ".chart",
+    "compare": "#rates",
+    "results": "main h2",
+  }
+  for view, sign in views.items():
     page.goto(f"{one.home}#{view}")
     until(page, "!document.querySelector('[aria-busy]')")
-    page.wait_for_selector(
-      {"gallery": ".tile a", "item?row=3": ".chart", "compare": "#rates"}.get(
-        view, "main h2"
-      )
-    )
-    found = axe.Axe().run(page)
-    assert not found.response["violations"], found.generate_report()
+    page.wait_for_selector(sign)
+    for width in (1280, 390):
+      page.set_viewport_size({"width": width, "height": 800})
+      found = axe.Axe().run(page)
+      assert not found.response["violations"], found.generate_report()
+      wide = page.evaluate("document.documentElement.scrollWidth")
+      assert wide <= width, view
 
 
 def test_the_keyboard_reaches_everything(faces, site, open_page):
@@ -313,7 +352,7 @@ def test_the_keyboard_reaches_everything(faces, site, open_page):
     reached.add(
       page.evaluate(
         "() => { const e = document.activeElement;"
-        " return e.id || e.dataset.verdict || e.dataset.view ||"
+        " return e.dataset.verdict || e.id || e.dataset.view ||"
         " e.textContent.trim(); }"
       )
     )
@@ -321,7 +360,7 @@ def test_the_keyboard_reaches_everything(faces, site, open_page):
     "fetch('/api/session').then(r => r.json()).then(s => s.verdicts)"
   )}  # fmt: skip
   wanted |= {"queue", "gallery", "compare", "results", "reviewer", "note"}
-  wanted |= {"population", "question", "s Skip"}
+  wanted |= {"population", "question", "key-s", "Which cases"}
   assert wanted <= reached
 
 

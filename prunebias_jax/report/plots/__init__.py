@@ -8,14 +8,24 @@ from prunebias_jax.report.plots.forest import Points, forest
 from prunebias_jax.report.plots.heat_map import heat_map, matrix, nice_limit
 from prunebias_jax.report.plots.shares import Part, shares
 from prunebias_jax.report.plots.steps import Series, along_steps, span_of
+from prunebias_jax.report.plots.trade_off import Priced, trade_off
+from prunebias_jax.report.plots.verdicts import (
+  Block,
+  Verdict,
+  verdict_bars,
+  verdict_map,
+)
 
 __all__ = [
   "Bars",
+  "Block",
   "Curve",
   "Estimates",
   "Part",
   "Points",
+  "Priced",
   "Series",
+  "Verdict",
   "along_steps",
   "bars",
   "curves",
@@ -28,4 +38,7 @@ __all__ = [
   "shares",
   "span_of",
   "top_of",
+  "trade_off",
+  "verdict_bars",
+  "verdict_map",
 ]

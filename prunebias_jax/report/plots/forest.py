@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 import dataclasses
+import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import (
-  FuncFormatter,
-  LogLocator,
-  MaxNLocator,
-  NullLocator,
-)
+from matplotlib.ticker import MaxNLocator, NullLocator
 import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, TEXT, plain
@@ -19,6 +15,8 @@ from prunebias_jax.report.plots.frame import colour_of, marker_of, new_plot
 
 _ROW = 17
 _NAME = 26
+_LONG = 44
+_LINE = 11  # of a name above its row
 _CHARACTER = 5.3
 
 
@@ -50,6 +48,8 @@ def forest(
   reference: float | None = None,
   log: bool = False,
   notes: Sequence[str] = (),
+  noted: str = "",
+  above: bool = False,
 ) -> Figure:
   """A row for each name, in it a point and its interval of each kind.
 
@@ -64,11 +64,16 @@ def forest(
     reference: a value to mark, such as 0 or 1.
     log: whether the axis is logarithmic.
     notes: stand at the right of the rows, such as a number of examples.
+    noted: what the notes are; stands above them.
+    above: whether names stand above the rows, notes after them: for names that
+      are too long to stand beside.
   """
-  names = [plain(one, _NAME) for one in rows]
+  names = [plain(one, _LONG if above else _NAME) for one in rows]
   room = 16 + _CHARACTER * max(map(len, names))
-  beside = 10 + _CHARACTER * max(map(len, notes), default=0)
+  beside = 10 + _CHARACTER * max(map(len, (*notes, noted)))
   row = max(_ROW, 9.0 * len(points) + 5)
+  if above:
+    room, beside, row = 10.0, 10.0, row + _LINE
   figure, axes = new_plot(
     title,
     labels=[one.label for one in points],
@@ -81,8 +86,6 @@ def forest(
     axes.set_xscale("log")
   low, high = _span(points, reference, log)
   axes.set_xlim(low, high)
-  if log:
-    _log_ticks(axes, high / low)
   axes.set_ylim(len(rows) - 0.5, -0.5)
   axes.grid(visible=False, axis="y")
   axes.grid(visible=True, axis="x")
@@ -91,6 +94,9 @@ def forest(
     axes.axvline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))
   for index, one in enumerate(points):
     shift = 0.62 * (index - (len(points) - 1) / 2) / max(len(points), 2)
+    if above:
+      # The name takes the upper part of the row.
+      shift = shift * (row - _LINE) / row + _LINE / 2 / row
     at = np.arange(len(rows)) + shift
     colour = colour_of(index)
     axes.hlines(
@@ -130,30 +136,57 @@ def forest(
         color=colour,
         clip_on=False,
       )
-  axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
-  if not log:
+  if log:
+    ticks = _log_ticks(low, high)
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+  else:
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-  for place, note in enumerate(notes):
-    axes.annotate(
-      note,
-      (1, place),
-      xycoords=("axes fraction", "data"),
-      xytext=(5, 0),
-      textcoords="offset points",
-      va="center",
-      fontsize=SMALL,
-      color=LIGHT["muted"],
-    )
+  if above:
+    axes.set_yticks([])
+    after = [f" ({noted} {note})" for note in notes] or [""] * len(rows)
+    texts = [name + note for name, note in zip(names, after, strict=True)]
+    _write(axes, texts, 0.0, -0.5 + _LINE / 2 / row)
+  else:
+    axes.set_yticks(range(len(rows)), names, fontsize=SMALL)
+    _write(axes, notes, 1.0, 0.0)
+    _write(axes, [noted] if noted else [], 1.0, -0.5 - 7 / row)
   axes.tick_params(axis="x", labelsize=TEXT)
   return figure
 
 
-def _log_ticks(axes: Axes, span: float) -> None:
-  """Plain numbers: a few in each decade, or only the decades of many."""
-  steps = (1.0, 2.0, 5.0) if span < 60 else (1.0, 3.0) if span < 3e3 else (1.0,)
-  axes.xaxis.set_major_locator(LogLocator(subs=steps))
-  axes.xaxis.set_minor_locator(NullLocator())
-  axes.xaxis.set_major_formatter(FuncFormatter(lambda one, _: f"{one:g}"))
+def _write(axes: Axes, texts: Sequence[str], x: float, below: float) -> None:
+  """Small print at `x` of the width, `below` the middle of each row."""
+  for place, text in enumerate(texts):
+    axes.annotate(
+      text,
+      (x, place + below),
+      xycoords=("axes fraction", "data"),
+      xytext=(5 * x, 0),
+      textcoords="offset points",
+      va="center",
+      fontsize=SMALL,
+      color=LIGHT["muted"],
+      annotation_clip=False,
+      bbox={"facecolor": LIGHT["page"], "linewidth": 0, "pad": 0.6},
+    )
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+  """Round numbers within the ends of a logarithmic axis, five at most."""
+  powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+  found: list[float] = []
+  for steps in ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0)):
+    found = [
+      k * 10.0**power
+      for power in powers
+      for k in steps
+      if low <= k * 10.0**power <= high
+    ]
+    if len(found) <= 5:
+      return found
+  tens = [one for one in found if math.log10(one).is_integer()]
+  return tens[:: math.ceil(len(tens) / 5)]
 
 
 def _span(

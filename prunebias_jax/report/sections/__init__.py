@@ -6,12 +6,17 @@ from prunebias_jax.report.page import Section
 from prunebias_jax.report.sections import (
   answers,
   bias,
+  costs,
+  criteria,
   dependence,
+  exemplars,
   groups,
   methods,
   performance,
+  quantization,
   robustness,
   variance,
+  verdicts,
 )
 from prunebias_jax.report.source import Source
 
@@ -25,7 +30,15 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   performance.rarity_section,
   groups.section,
   variance.section,
+  exemplars.section,
+  verdicts.section,
+  criteria.section,
+  quantization.section,
   robustness.section,
+  costs.section,
   methods.samples_section,
   methods.section,
 )
+
+# A comparison with another run stands before the samples.
+COMPARED_BEFORE = SECTIONS.index(methods.samples_section)

@@ -12,6 +12,19 @@ from prunebias_jax.report.panels import (
   lines_of,
   sparsity_panels,
 )
+from prunebias_jax.report.sections.fairness import (
+  MOST,
+  fairness_figure,
+  main_line,
+  series_drawn,
+  single_identities,
+  threshold_figure,
+)
+from prunebias_jax.report.sections.group_forests import (
+  changes_figure,
+  crossings_table,
+  worst_figure,
+)
 from prunebias_jax.report.sections.group_table import (
   RATES,
   group_rows,
@@ -31,6 +44,10 @@ def section(source: Source) -> Section:
     short="Groups",
     parts=(
       groups_figure(source),
+      changes_figure(source),
+      worst_figure(source),
+      fairness_figure(source),
+      threshold_figure(source),
       Fragment(
         template="groups.html",
         values={
@@ -44,6 +61,7 @@ def section(source: Source) -> Section:
           and bool(arrays["n_missing"].any()),
         },
       ),
+      crossings_table(source),
     ),
   )
 
@@ -70,6 +88,8 @@ def groups_figure(source: Source) -> Figure:
     if source.output == "attribute"
     else "of examples whose likeliest class is wrong"
   )
+  singles = single_identities(source)
+  crowded = not all(_has_room(source, one) for one in singles)
   caption = (
     f"Error: share {error}; false positive rate: share of the "
     "negatives that are predicted positive; false negative rate: share of the "
@@ -77,11 +97,8 @@ def groups_figure(source: Source) -> Figure:
     f"{' (error: over all examples)' if source.output == 'class' else ''}. "
     f"{_group_sizes(source)} {drawn(source)} "
     "The panels of a metric have one vertical axis."
+    f"{series_drawn(source) * crowded}"
   )
-  identities = list(
-    dict.fromkeys(identity for identity, _ in source.groups if identity)
-  )
-  singles = [name for name in identities if "*" not in name]
   if not singles:
     return Figure(
       slug="groups", title=title, caption=caption, reason=NO_IDENTITIES
@@ -133,10 +150,23 @@ def _group_sizes(source: Source) -> str:
 
 
 def _group_lines(source: Source, metric: str, identity: str) -> list[Line]:
-  """A line for each value of an identity, pruner and quantization."""
+  """A line for each value of an identity, pruner and quantization.
+
+  Where that would be too many, only those of the sparsest population.
+  """
+  values = [value for name, value in source.groups if name == identity]
+  if not _has_room(source, identity):
+    return [
+      main_line(
+        source,
+        source.overall(metric, identity=identity, value=value),
+        source.group_name(identity, value)
+        + "*" * is_few(source.counts(identity, value)),
+      )
+      for value in sorted(values, reverse=True)
+    ]
   several = len({one.series for one in source.compressed}) > 1
   ending = ", {}" if several else ""
-  values = [value for name, value in source.groups if name == identity]
   return [
     dataclasses.replace(
       line,
@@ -149,3 +179,10 @@ def _group_lines(source: Source, metric: str, identity: str) -> list[Line]:
       source, source.overall(metric, identity=identity, value=value)
     )
   ]
+
+
+def _has_room(source: Source, identity: str) -> bool:
+  """Whether a panel can hold the lines of all pruners and quantizations."""
+  values = [value for name, value in source.groups if name == identity]
+  series = len(lines_of(source, source.overall("accuracy")))
+  return series * len(values) <= MOST

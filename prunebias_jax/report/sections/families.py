@@ -1,0 +1,54 @@
+"""The levels of each pruner and quantization, as the verdicts take them."""
+
+import dataclasses
+
+import pandas as pd
+
+from prunebias_jax.report.source import Population, Source
+from prunebias_jax.report.vocabulary import percent
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Family:
+  """The compressed populations of one pruner and quantization.
+
+  Attributes:
+    label: as a reader names it: "gmp", "gmp, int8".
+    populations: from the lowest sparsity.
+  """
+
+  label: str
+  populations: tuple[Population, ...]
+
+  @property
+  def levels(self) -> tuple[str, ...]:
+    """The sparsities as a reader writes them: "80 %"."""
+    return tuple(f"{percent(one.sparsity)} %" for one in self.populations)
+
+  @property
+  def sparsest(self) -> Population:
+    """Its highest level."""
+    return self.populations[-1]
+
+  def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that are about these populations."""
+    pruner, quantization = self.sparsest.series
+    mask = (table["pruner"] == pruner) & (table["quantization"] == quantization)
+    sparsities = [one.sparsity for one in self.populations]
+    return table[mask & table["sparsity"].isin(sparsities)]
+
+
+def families(source: Source) -> list[Family]:
+  """All of them; that of the sparsest population first."""
+  found: dict[tuple[str, str], list[Population]] = {}
+  for one in source.compressed:
+    found.setdefault(one.series, []).append(one)
+  first = source.sparsest
+  keys = sorted(found, key=lambda key: first is None or key != first.series)
+  return [
+    Family(
+      label=key[0] if key[1] == "none" else f"{key[0]}, {key[1]}",
+      populations=tuple(sorted(found[key], key=lambda one: one.sparsity)),
+    )
+    for key in keys
+  ]

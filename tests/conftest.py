@@ -6,6 +6,7 @@ import os
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+from browsers import ARGUMENTS, MISSING, find_chromium
 import jax
 import pytest
 from splits import make_split
@@ -30,6 +31,24 @@ def _own_cache(tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PRUNEBIAS_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
+
+
+@pytest.fixture(scope="module")
+def chromium():
+  """A browser of playwright; of a module, since its event loop holds others up.
+
+  Where there is none the tests are skipped, and say what to do.
+  """
+  sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="needs the extra test"
+  )
+  path = find_chromium()
+  if path is None:
+    pytest.skip(MISSING)
+  with sync_api.sync_playwright() as driver:
+    found = driver.chromium.launch(executable_path=path, args=[*ARGUMENTS])
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

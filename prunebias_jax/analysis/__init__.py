@@ -33,7 +33,8 @@ from prunebias_jax.analysis.rates import (
   group_rates,
   tcb,
 )
-from prunebias_jax.analysis.results import Analysis, read
+from prunebias_jax.analysis.reading import read
+from prunebias_jax.analysis.results import Analysis
 from prunebias_jax.analysis.summary import Sentence
 from prunebias_jax.analysis.uncertainty import (
   binary_entropy,

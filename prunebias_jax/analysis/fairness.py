@@ -76,7 +76,7 @@ def with_fairness(arrays: xr.Dataset) -> xr.Dataset:
   """Adds the metrics of every identity and crossing, from the groups' rates.
 
   Args:
-    arrays: as `results.assemble` returns them.
+    arrays: as `assembly.assemble` returns them.
 
   Returns:
     The same with variables [member, threshold_rule, output, family], those

@@ -81,7 +81,7 @@ def measure(
 
   Returns:
     The arrays of the default rule and, with validation logits, those of the
-    calibrated rule, as named in `results.DIMENSIONS` (without its leading
+    calibrated rule, as named in `assembly.DIMENSIONS` (without its leading
     member and threshold_rule).
   """
   if facts.exclusive:

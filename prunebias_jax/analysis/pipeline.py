@@ -6,6 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.agreement import agreement_table
+from prunebias_jax.analysis.assembly import assemble
 from prunebias_jax.analysis.bias_variance import bias_variance_table
 from prunebias_jax.analysis.class_tests import class_tests_table
 from prunebias_jax.analysis.columns import CALIBRATION, MAIN, MEMBER, TABLES
@@ -25,7 +26,7 @@ from prunebias_jax.analysis.group_changes import group_changes_table
 from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.notes import evaluation_notes, make_notes
 from prunebias_jax.analysis.options import Options
-from prunebias_jax.analysis.results import Analysis, assemble
+from prunebias_jax.analysis.results import Analysis
 from prunebias_jax.analysis.summary import summarise
 from prunebias_jax.analysis.tables import (
   attributes_table,

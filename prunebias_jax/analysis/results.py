@@ -1,9 +1,10 @@
-"""What an analysis is made of: arrays, tables and notes; on disk and back."""
+"""What an analysis is made of, arrays, tables and notes, and writing it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 from pathlib import Path
@@ -14,68 +15,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis.cells import crossed_factors
-from prunebias_jax.analysis.columns import (
-  DIRECTIONAL_METRICS,
-  GROUP_METRICS,
-  MAIN,
-  MEMBER,
-  NULLABLE,
-  PARENT,
-  PURPOSES,
-  RULES,
-  TABLES,
-  TEXT,
-  WHERE,
-)
-from prunebias_jax.analysis.correlation import pairwise_correlation
+from prunebias_jax.analysis.columns import MAIN
 from prunebias_jax.analysis.csv_files import write_csv
 from prunebias_jax.analysis.display import analysis_html
-from prunebias_jax.analysis.evidence import Evidence
-from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
-from prunebias_jax.analysis.measure import Arrays
+from prunebias_jax.analysis.lazy import Lazy
 from prunebias_jax.analysis.summary import Sentence
 from prunebias_jax.errors import InputError
 
 ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
 SUMMARY = "summary.json"
-# Tables that either a multi-label task or one of exclusive classes has.
-OF_ONE_TASK = ("attributes", "classes", "correlations")
 EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
-# The dimensions of each variable after [member, threshold_rule].
-OUTPUT = "output"  # stands for "attribute" or "class"
-DIMENSIONS: dict[str, tuple[str, ...]] = {
-  "accuracy": (OUTPUT,),
-  "auc": (OUTPUT,),
-  "predicted_positive": (OUTPUT,),
-  "uncertainty": (OUTPUT,),
-  "high_uncertainty": (OUTPUT,),
-  "entropy": (OUTPUT,),
-  "interdependence": (OUTPUT,),
-  "tcb": (OUTPUT,),
-  "ece": (OUTPUT,),
-  "ece_sweep": (OUTPUT,),
-  "threshold": (OUTPUT,),
-  "balanced_accuracy": (OUTPUT,),
-  "recall": (OUTPUT,),
-  "false_positive_rate": (OUTPUT,),
-  "flags": (OUTPUT,),
-  "bias_amplification": (OUTPUT, "pair"),
-  "bias_amplification_flags": (OUTPUT, "pair"),
-  **{f"group_{name}": (OUTPUT, "group") for name in GROUP_METRICS},
-  "prediction_correlation": (OUTPUT, "other"),
-  "error_correlation": (OUTPUT, "other"),
-  **{name: ("identity",) for name in DIRECTIONAL_METRICS},
-  "directional_flags": ("identity",),
-  "overall_accuracy": (),
-  "overall_uncertainty": (),
-  "overall_entropy": (),
-  "overall_ece": (),
-  "overall_ece_sweep": (),
-  "overall_balanced_accuracy": (),
-  "overall_group_accuracy": ("group",),
-}
+# Attributes in analysis.zarr that say what was written: whoever reads it can
+# tell what is gone.
+ROWS = "rows"  # of each table
+VARIABLES = "variables"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +38,8 @@ class Analysis:
 
   Attributes:
     tables: data frames by the names in `columns.TABLES`, with those columns;
-      "attributes" or "classes", never both.
+      "attributes" or "classes", never both. Of an analysis that was read from
+      disk each is read when it is first asked for.
     arrays: the same numbers of the members, as arrays [member,
       threshold_rule, attribute, ...] (or class), with the coordinates of the
       members, groups and pairs; attributes: parity, level and the bits of the
@@ -98,14 +53,14 @@ class Analysis:
       [population, example, attribute], see `exemplars.examples`.
   """
 
-  tables: dict[str, pd.DataFrame]
+  tables: Mapping[str, pd.DataFrame]
   arrays: xr.Dataset
   notes: list[str]
   summary: list[Sentence]
   others: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
-  examples: dict[tuple[str, str], xr.Dataset] = dataclasses.field(
+  examples: Mapping[tuple[str, str], xr.Dataset] = dataclasses.field(
     default_factory=dict
   )
 
@@ -129,18 +84,15 @@ class Analysis:
         + ", ".join(f"{name} ({which})" for which, name in there)
       )
     where = (checkpoint, split)
-    tables = {
-      name: table[
-        (table["checkpoint"] == checkpoint) & (table["split"] == split)
-      ].reset_index(drop=True)
-      for name, table in self.tables.items()
-    }
     return dataclasses.replace(
       self,
-      tables=tables,
+      tables=Lazy(self.tables, functools.partial(_rows_of, self.tables, where)),
       arrays=there[where],
       others={},
-      examples={key: one for key, one in self.examples.items() if key == where},
+      examples=Lazy(
+        [key for key in self.examples if key == where],
+        self.examples.__getitem__,
+      ),
     )
 
   def write(self, directory: str | os.PathLike[str]) -> None:
@@ -175,6 +127,8 @@ class Analysis:
       }
       for where, examples in self.examples.items():
         groups[EXAMPLES + _group(where)] = examples
+      rows = {name: len(table) for name, table in self.tables.items()}
+      groups[None] = self.arrays.assign_attrs({ROWS: rows})
       for group, arrays in groups.items():
         _storable(arrays).to_zarr(
           staging / ARRAYS,
@@ -191,52 +145,13 @@ class Analysis:
       shutil.rmtree(staging, ignore_errors=True)
 
 
-def read(directory: str | os.PathLike[str]) -> Analysis:
-  """Reads back what `Analysis.write` wrote.
-
-  Raises:
-    InputError: the directory holds no analysis, or one of another layout.
-  """
-  directory = Path(directory)
-  recover(directory)
-  try:
-    notes, summary = (
-      json.loads((directory / name).read_text(encoding="utf-8"))
-      for name in (NOTES, SUMMARY)
-    )
-    sentences = [Sentence(**one) for one in summary]
-    tables = {
-      name: _read_table(directory / f"{name}.csv")
-      for name in TABLES
-      if name not in OF_ONE_TASK or (directory / f"{name}.csv").exists()
-    }
-    arrays = _read_arrays(directory / ARRAYS)
-    groups = [
-      file.parent.name
-      for file in sorted((directory / ARRAYS).glob("*/zarr.json"))
-      if json.loads(file.read_text())["node_type"] == "group"
-    ]
-    others, examples = (
-      [
-        _read_arrays(directory / ARRAYS, name)
-        for name in groups
-        if name.startswith(EXAMPLES) == wanted
-      ]
-      for wanted in (False, True)
-    )
-  except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-    raise InputError(
-      f"{directory} holds no analysis that can be read: {error}; `prunebias "
-      "analyze` makes it anew"
-    ) from error
-  return Analysis(
-    tables=tables,
-    arrays=arrays,
-    notes=notes,
-    summary=sentences,
-    others={_where(one): one for one in others},
-    examples={_where(one): one for one in examples},
-  )
+def _rows_of(
+  tables: Mapping[str, pd.DataFrame], where: tuple[str, str], name: str
+) -> pd.DataFrame:
+  """The rows of one evaluation in a table."""
+  table = tables[name]
+  chosen = (table["checkpoint"] == where[0]) & (table["split"] == where[1])
+  return table[chosen].reset_index(drop=True)
 
 
 def recover(directory: Path) -> None:
@@ -246,102 +161,9 @@ def recover(directory: Path) -> None:
     previous.rename(directory)
 
 
-def assemble(
-  measured: Sequence[Sequence[Arrays]], evidence: Evidence
-) -> xr.Dataset:
-  """Stacks the arrays of all members and rules, and names every axis.
-
-  Args:
-    measured: for each member, the arrays of each rule, from `measure`.
-    evidence: what they were measured on.
-  """
-  facts, members = evidence.facts, evidence.members
-  data = xr.Dataset(
-    attrs={
-      **dict(zip(WHERE, evidence.where, strict=True)),
-      **dataclasses.asdict(evidence.options),
-      "left_out": list(evidence.left_out),
-    }
-  )
-  for name in measured[0][0]:
-    stacked = np.array([[rule[name] for rule in rules] for rules in measured])
-    dimensions = [
-      facts.output if dimension == OUTPUT else dimension
-      for dimension in DIMENSIONS[name]
-    ]
-    data[name] = (("member", "threshold_rule", *dimensions), stacked)
-  for name, flags in (
-    ("flags", AttributeFlag),
-    ("bias_amplification_flags", BiasFlag),
-    ("directional_flags", DirectionFlag),
-  ):
-    data[name].attrs["flag_masks"] = [int(flag) for flag in flags]
-    data[name].attrs["flag_meanings"] = " ".join(
-      str(flag.name).lower() for flag in flags
-    )
-  for name, count in facts.label_counts().items():
-    data[name] = ((facts.output, "group"), count.astype(np.int64))
-  if not facts.exclusive:
-    among_labels = pairwise_correlation(facts.labels, facts.present)
-    data["label_correlation"] = ((facts.output, "other"), among_labels)
-    data = data.assign_coords(other=list(facts.names))
-  sizes = facts.groups.membership.sum(axis=0).astype(np.int64)
-  data["n_examples"] = (("group",), sizes)
-  for name in ("n_labels", "n_missing"):
-    counts = np.array(list(getattr(facts, name).values()))
-    data[name] = (("labels_of", facts.output), counts)
-  data["prevalence"] = ((facts.output,), facts.prevalence)
-  return data.assign_coords(
-    {
-      **{
-        key: ("member", members[key].to_numpy())
-        for key in (*MEMBER, PARENT, *_purposes(evidence))
-      },
-      "threshold_rule": list(RULES[: len(measured[0])]),
-      facts.output: list(facts.names),
-      "identity": np.array(facts.identity_names, str),
-      "labels_of": list(facts.n_labels),
-      "group_identity": ("group", list(facts.groups.identity)),
-      "group_value": ("group", list(facts.groups.value)),
-      "pair_identity": ("pair", np.array(facts.pairs.identity, str)),
-      "pair_value": ("pair", np.array(facts.pairs.value, str)),
-    }
-  )
-
-
-def _purposes(evidence: Evidence) -> tuple[str, ...]:
-  """The seeds by purpose, in a crossed design; else a member has one seed."""
-  members = evidence.members
-  crossed = any(
-    crossed_factors(members.iloc[places])
-    for places in evidence.populations().values()
-  )
-  return tuple(key for key in PURPOSES if crossed and key in members)
-
-
 def _group(where: tuple[str, str]) -> str:
   """The group of an evaluation in analysis.zarr."""
   return "-".join(where).replace(":", "-")
-
-
-def _where(arrays: xr.Dataset) -> tuple[str, str]:
-  """The evaluation that arrays are of."""
-  return arrays.attrs["checkpoint"], arrays.attrs["split"]
-
-
-def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
-  """The arrays of one evaluation."""
-  with xr.open_zarr(
-    path, group=group, consolidated=False, chunks=None
-  ) as stored:
-    arrays = _with_text(stored.load(), str)
-  # What was written before there were others says nothing of it.
-  return arrays.assign_attrs(
-    {
-      key: arrays.attrs.get(key, value)
-      for key, value in zip(WHERE, MAIN, strict=True)
-    }
-  )
 
 
 def _write_json(path: Path, values: Sequence[Any]) -> None:
@@ -349,29 +171,15 @@ def _write_json(path: Path, values: Sequence[Any]) -> None:
   path.write_text(text + "\n", encoding="utf-8")
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-  """A table with "" for empty text and NaN for missing numbers."""
-  types: dict[str, type[str] | str] = dict.fromkeys(TEXT, str)
-  types |= dict.fromkeys(NULLABLE[path.stem], "Int64")
-  numbers = set(TABLES[path.stem]) - set(TEXT)
-  table = pd.read_csv(
-    path,
-    dtype=types,
-    keep_default_na=False,
-    na_values={name: ["NaN"] for name in numbers},
-  )
-  missing = [name for name in TABLES[path.stem] if name not in table]
-  if missing:
-    raise ValueError(f"{path.name} lacks {', '.join(missing)}")
-  return table
-
-
 def _storable(data: xr.Dataset) -> xr.Dataset:
   """Text as variable-length strings, the text type that zarr v3 specifies."""
-  return _with_text(data, np.dtypes.StringDType())
+  names = sorted(map(str, data.variables))
+  return with_text(data, np.dtypes.StringDType()).assign_attrs(
+    {VARIABLES: names}
+  )
 
 
-def _with_text(
+def with_text(
   data: xr.Dataset, dtype: type[str] | np.dtypes.StringDType
 ) -> xr.Dataset:
   """The data with every text variable as another text type."""

@@ -68,7 +68,7 @@ def next_case(office: Office, query: Query) -> dict[str, Any]:
   reviewer = query.get("reviewer", "")
   check_reviewer(reviewer)
   line = line_of(office, query)
-  ledger, examples = office.ledger, office.examples
+  ledger = office.ledger
   history = [
     record
     for record in ledger.history(reviewer)
@@ -76,29 +76,38 @@ def next_case(office: Office, query: Query) -> dict[str, Any]:
   ]
   back = whole(query.get("back", "0"), len(history) + 1, "back")
   place, left = office.desk.next(line, ledger, reviewer)
+  item = None
   if back:
-    row, question = office.desk.key(history[-back].case)
+    item = _case(office, reviewer, *office.desk.key(history[-back].case))
   elif place is not None:
-    row, question = place.row, place.question
-  else:
-    return {"item": None, "left": 0, "done": len(history)}
-  case = str(examples.ids[row]), examples.questions[question]
-  mine = ledger.current(reviewer, case)
-  is_judged = mine is not None and mine.kind == "verdict"
-  found = blind_item(
-    examples, row, question, groups=is_judged or not office.plan.hide_groups
-  )
-  if mine is not None:
-    found["mine"] = mine.to_dict()
+    item = _case(office, reviewer, place.row, place.question)
   return {
-    "item": found,
+    "item": item,
     "left": left,
+    "total": len(line.places),
+    "reveals": line.reveals,
     "done": sum(record.kind == "verdict" for record in history),
     "history": len(history),
     "seconds": float(
       np.nansum([record.seconds for record in history] or [0.0])
     ),
   }
+
+
+def _case(
+  office: Office, reviewer: str, row: int, question: int
+) -> dict[str, Any]:
+  """A case as a reviewer gets it in the queue, with what was said of it."""
+  examples = office.examples
+  case = str(examples.ids[row]), examples.questions[question]
+  mine = office.ledger.current(reviewer, case)
+  is_judged = mine is not None and mine.kind == "verdict"
+  found = blind_item(
+    examples, row, question, groups=is_judged or not office.plan.hide_groups
+  )
+  if mine is not None:
+    found["mine"] = mine.to_dict()
+  return found
 
 
 def item(office: Office, query: Query) -> dict[str, Any]:
@@ -206,11 +215,17 @@ def population_of(office: Office, query: Query) -> int:
 
 
 def line_of(office: Office, query: Query) -> Line:
-  """The queue of a link."""
+  """The queue of a link.
+
+  Raises:
+    InputError: a value that is not accepted, or a filter by groups where these
+      are hidden until the verdict.
+  """
   examples = office.examples
   question = None
   if query.get("question"):
     question = whole(query["question"], len(examples.questions), "question")
-  return office.line(
-    population_of(office, query), question, Filters.read(query, examples)
-  )
+  filters = Filters.read(query, examples)
+  if filters.groups and office.plan.hide_groups:
+    raise InputError("groups are hidden until the verdict in this audit")
+  return office.line(population_of(office, query), question, filters)

@@ -41,6 +41,7 @@ ASSETS = {
       "api",
       "dom",
       "charts",
+      "filters",
       "queue",
       "item",
       "gallery",

@@ -1,6 +1,7 @@
 """The exemplars of an analysed run: which cases compression changes."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,28 +87,38 @@ def read_cases(run: store.Run, examples: Examples) -> Cases:
       f"{path} not found: the analysis is older than the audit; run: prunebias "
       f"analyze {run.path}"
     )
-  wanted = (*_TEXT, *_NUMBERS, *_FLAGS, *_LABELS)
+  dtypes: dict[str, Any] = {
+    **dict.fromkeys((*_TEXT, *_FLAGS), str),
+    **dict.fromkeys((*_NUMBERS, *_LABELS), float),
+  }
   try:
-    parts = [
-      part[(part["split"] == examples.split) & (part["checkpoint"] == "last")]
-      for part in pd.read_csv(
-        path,
-        usecols=list(wanted),
-        dtype={
-          **dict.fromkeys((*_TEXT, *_FLAGS), str),
-          **dict.fromkeys((*_NUMBERS, *_LABELS), float),
-        },
-        keep_default_na=False,
-        na_values={name: ["NaN", ""] for name in (*_NUMBERS, *_LABELS)},
-        chunksize=_CHUNK,
-      )
-    ]
+    with pd.read_csv(
+      path,
+      usecols=list(dtypes),
+      dtype=dtypes,
+      keep_default_na=False,
+      na_values={name: ["NaN", ""] for name in (*_NUMBERS, *_LABELS)},
+      chunksize=_CHUNK,
+    ) as chunks:
+      parts = [
+        _placed(_of_split(part, examples.split), examples, str(path))
+        for part in chunks
+      ]
+  except InputError:
+    raise
   except (ValueError, OSError) as error:
     raise InputError(
       f"{path} cannot be read: {' '.join(str(error).split())}; run: prunebias "
       f"analyze {run.path}"
     ) from None
-  return _placed(pd.concat(parts, ignore_index=True), examples, str(path))
+  table = pd.concat(parts, ignore_index=True)
+  reason = ""
+  if table.empty:
+    reason = (
+      f"there are no exemplars on the {examples.split} split: dense and "
+      "compressed models agree, or the run has nothing to compare"
+    )
+  return Cases(table=table, reason=reason)
 
 
 def require_analysis(run: store.Run) -> None:
@@ -118,41 +129,45 @@ def require_analysis(run: store.Run) -> None:
     )
 
 
-def _placed(table: pd.DataFrame, examples: Examples, path: str) -> Cases:
+def _of_split(table: pd.DataFrame, split: str) -> pd.DataFrame:
+  """The rows of the audited split, of the last parameters."""
+  chosen = (table["split"] == split) & (table["checkpoint"] == "last")
+  return table[chosen].reset_index(drop=True)
+
+
+def _placed(table: pd.DataFrame, examples: Examples, path: str) -> pd.DataFrame:
   """The table with places in place of names."""
-  places = pd.Series(np.arange(len(examples)), index=examples.ids)
+  rows = pd.Series(np.arange(len(examples)), index=examples.ids)
   questions = {name: place for place, name in enumerate(examples.questions)}
-  populations = {one: n for n, one in enumerate(examples.populations)}
-  keys = zip(
-    table["pruner"], table["sparsity"], table["quantization"], strict=True
-  )
+  populations = {one: place for place, one in enumerate(examples.populations)}
+  # A few populations have many rows each.
+  keys = [*Population._fields]
+  number = table.groupby(keys, dropna=False).ngroup().to_numpy()
+  _, first = np.unique(number, return_index=True)
+  of_number = [
+    populations.get(Population(*key), -1)
+    for key in table.iloc[first][keys].itertuples(index=False, name=None)
+  ]
   found = pd.DataFrame(
     {
-      "population": [populations.get(Population(*key), -1) for key in keys],
-      "row": places.reindex(table["example_id"]).to_numpy(),
+      "population": np.array(of_number, int)[number],
+      "row": rows.reindex(table["example_id"]).to_numpy(float),
       "question": table["attribute"].map(questions).to_numpy(float),
       **{
-        name: table[name].to_numpy() for name in _NUMBERS if name != "sparsity"
+        name: table[name].to_numpy()
+        for name in (*_NUMBERS, *_LABELS)
+        if name != "sparsity"
       },
       **{name: table[name].isin(("True", "1")).to_numpy() for name in _FLAGS},
-      **{name: table[name].to_numpy() for name in _LABELS},
     }
   )
   strange = found["row"].isna() | found["question"].isna()
   strange |= found["population"] < 0
   if strange.any():
-    first = table.loc[strange.to_numpy()].iloc[0]
+    one = table.loc[strange.to_numpy()].iloc[0]
     raise InputError(
-      f"{path} tells of example {first['example_id'][:60]!r}, attribute "
-      f"{first['attribute'][:60]!r}, {first['pruner']} at sparsity "
-      f"{first['sparsity']:g}, which the run does not have; analyse it again"
+      f"{path} tells of example {one['example_id'][:60]!r}, attribute "
+      f"{one['attribute'][:60]!r}, {one['pruner']} at sparsity "
+      f"{one['sparsity']:g}, which the run does not have; analyse it again"
     )
-  types = {"row": np.int64, "question": np.int64}
-  found = found.astype(types)
-  reason = ""
-  if found.empty:
-    reason = (
-      f"there are no exemplars on the {examples.split} split: dense and "
-      "compressed models agree, or the run has nothing to compare"
-    )
-  return Cases(table=found, reason=reason)
+  return found.astype({"row": np.int64, "question": np.int64})

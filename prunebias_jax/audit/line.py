@@ -43,9 +43,17 @@ class Place(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-  """A queue: its cases in order, and where each is."""
+  """A queue: its cases in order, and where each is.
+
+  Attributes:
+    population: whose exemplars.
+    reveals: its filters tell what the models say.
+    places: the cases.
+    index: the place of each row and question.
+  """
 
   population: int
+  reveals: bool
   places: tuple[Place, ...]
   index: Mapping[tuple[int, int], int]
 
@@ -91,6 +99,7 @@ def make_line(
   places = _places(pd.concat([ranked, others]).iloc[source])
   return Line(
     population=population,
+    reveals=filters.reveals,
     places=places,
     index={(one.row, one.question): n for n, one in enumerate(places)},
   )

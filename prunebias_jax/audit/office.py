@@ -173,7 +173,7 @@ class Office:
     place: Place = line.places[line.index[row, question]]
     population = self.examples.populations[line.population]
     return {
-      "blind": not self.ledger.has_seen(reviewer, case),
+      "blind": not (line.reveals or self.ledger.has_seen(reviewer, case)),
       "arm": place.arm,
       "rank": place.rank,
       **population._asdict(),

@@ -59,6 +59,14 @@ class Filters:
   flipped: str = ""
   text: str = ""
 
+  @property
+  def reveals(self) -> bool:
+    """Whether they tell what models say of a case, or how it was labelled.
+
+    Onset and exemplar do not: controls pass them unasked.
+    """
+    return bool(self.cell or self.confidence or self.flipped)
+
   @classmethod
   def read(cls, query: Mapping[str, str], examples: Examples) -> Self:
     """Reads filters from a link's query.

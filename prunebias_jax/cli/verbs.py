@@ -24,6 +24,23 @@ def add(verbs: Verbs) -> None:
   )
   parser = verbs.add("report", report)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
+  parser.add_argument(
+    "--compare",
+    metavar="RUN2",
+    type=Path,
+    help="another analysed run, to compare RUN with in a chapter of its own",
+  )
+  parser.add_argument(
+    "--formats",
+    default="svg,pdf,png",
+    help="of the figures' files, with commas between (default: svg,pdf,png)",
+  )
+  parser.add_argument(
+    "--output",
+    metavar="DIR",
+    type=Path,
+    help="where report.html and the folder report/ go (default: RUN)",
+  )
   parser = verbs.add("export", export)
   parser.add_argument("run_directory", metavar="RUN", type=Path)
   parser.add_argument("--seed", type=int, required=True)
@@ -48,7 +65,14 @@ def report(options: argparse.Namespace) -> None:
       f"the report needs {error.name}: pip install 'prunebias_jax[report]'"
     ) from None
   run = store.open_run(options.run_directory)
-  print(f"report: {write_report(run)}")
+  other = None if options.compare is None else store.open_run(options.compare)
+  path = write_report(
+    run,
+    directory=options.output,
+    formats=options.formats.split(","),
+    compare=other,
+  )
+  print(f"report: {path}")
 
 
 def merge(options: argparse.Namespace) -> None:

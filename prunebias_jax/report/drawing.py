@@ -1,4 +1,4 @@
-"""SVG text from matplotlib: the same bytes every time, fit to be inlined."""
+"""Files from matplotlib: the same bytes every time, SVG fit to be inlined."""
 
 from collections.abc import Iterator
 import contextlib
@@ -27,6 +27,7 @@ _POINTS_PER_INCH = 72
 _STYLE = {
   "svg.fonttype": "none",
   "svg.hashsalt": "prunebias_jax",
+  "pdf.fonttype": 42,
   "text.parse_math": False,  # a name may hold a dollar sign
   "text.usetex": False,
   "font.family": FONT,
@@ -49,7 +50,13 @@ _STYLE = {
   "grid.color": LIGHT["grid"],
   "grid.linewidth": 0.8,
 }
-_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+_NO_METADATA: dict[str, dict[str, str | None]] = {
+  "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+  "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+  "png": {"Software": None},
+}
+FORMATS = ("svg", "pdf", "png")
+_DOTS_PER_INCH = 300
 
 
 @contextlib.contextmanager
@@ -80,7 +87,7 @@ def to_svg(figure: Figure, *, slug: str, title: str, alt: str) -> str:
   """
   buffer = io.StringIO()
   figure.savefig(
-    buffer, format="svg", transparent=True, metadata=dict(_NO_METADATA)
+    buffer, format="svg", transparent=True, metadata=_NO_METADATA["svg"]
   )
   root = ElementTree.fromstring(buffer.getvalue())
   for parent in list(root.iter()):
@@ -102,6 +109,20 @@ def to_svg(figure: Figure, *, slug: str, title: str, alt: str) -> str:
     element.text = printable(text)
     root.insert(place, element)
   return _text(root) + "\n"
+
+
+def to_bytes(figure: Figure, kind: str) -> bytes:
+  """A figure as a PDF (letters as letters) or a PNG, on white."""
+  buffer = io.BytesIO()
+  with drawing_style():
+    figure.savefig(
+      buffer,
+      format=kind,
+      dpi=_DOTS_PER_INCH,
+      facecolor="white",
+      metadata=_NO_METADATA[kind],
+    )
+  return buffer.getvalue()
 
 
 def inlined(svg: str, alt: str) -> str:

@@ -1,14 +1,13 @@
-"""A panel: one drawing with its words and numbers, or why there is none."""
+"""Panels of a metric against sparsity: every seed, the mean, its interval."""
 
 from collections.abc import Sequence
 import dataclasses
-import re
 
 import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
-from prunebias_jax.report.drawing import drawing_style, inlined, to_svg
+from prunebias_jax.report.page import Panel, draw_panel
 from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import Metric, percent
@@ -17,51 +16,6 @@ NO_IDENTITIES = (
   "Not available: the run has no identity attributes, so there are no groups "
   "to compare."
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Panel:
-  """One drawing.
-
-  Attributes:
-    slug: distinct in the report; the name of its files and of its ids.
-    title: what it shows.
-    alt: what there is to see, for those who cannot.
-    svg: the drawing as a document; "" where there is none.
-    data: its numbers; none where there is no drawing.
-    reason: why it cannot be drawn; "" where it is.
-  """
-
-  slug: str
-  title: str
-  alt: str = ""
-  svg: str = ""
-  data: pd.DataFrame | None = None
-  reason: str = ""
-
-  @property
-  def inline(self) -> str:
-    """The drawing as an element of the page."""
-    return inlined(self.svg, self.alt)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Figure:
-  """Panels under one title and caption.
-
-  Attributes:
-    slug: distinct in the report.
-    title: what is asked of it.
-    caption: what is drawn, and how it was computed.
-    panels: in reading order.
-    reason: why there is no panel at all; "" where there are some.
-  """
-
-  slug: str
-  title: str
-  caption: str
-  panels: tuple[Panel, ...] = ()
-  reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,6 +38,7 @@ class Request:
     title: of the panel; the metric's own unless given.
     axis: above the axis, before the unit; the title unless given.
     reference: a value to mark, in the unit that is shown.
+    marks_dense: whether the mean of the dense members is marked all along.
     reason: said where no line has a value; unless no output can be averaged.
   """
 
@@ -93,18 +48,13 @@ class Request:
   title: str = ""
   axis: str = ""
   reference: float | None = None
+  marks_dense: bool = False
   reason: str = "Not available: no member has a value."
 
   @property
   def heading(self) -> str:
     """The panel's title."""
     return self.title or self.metric.title
-
-
-def slug_of(*parts: str) -> str:
-  """A file name and id from free text: lower case ASCII, digits, hyphens."""
-  text = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-  return text[:60] or "figure"
 
 
 def lines_of(source: Source, cell: Cell) -> list[Line]:
@@ -143,16 +93,43 @@ def sparsity_panels(
     requests: one for each panel.
     shared: whether the panels have one vertical axis.
   """
-  sparsities = sorted({one.sparsity for one in source.populations})
-  tables = [_table(source, request) for request in requests]
+  return metric_panels(
+    requests,
+    [_table(source, request) for request in requests],
+    sparsities=sorted({one.sparsity for one in source.populations}),
+    reasons=[_why_empty(source, request) for request in requests],
+    joined=source.pairs_by_seed,
+    shared=shared,
+    dense=source.dense if source.compressed else None,
+  )
+
+
+def metric_panels(
+  requests: Sequence[Request],
+  tables: Sequence[pd.DataFrame],
+  *,
+  sparsities: Sequence[float],
+  reasons: Sequence[str],
+  joined: bool,
+  shared: bool,
+  dense: Population | None = None,
+) -> tuple[Panel, ...]:
+  """Draws tables of numbers against sparsity.
+
+  Args:
+    requests: one for each panel.
+    tables: the numbers of each: a row a member and a mean (`kind` "seed" and
+      "mean"), with line, sparsity, seed, value, low and high.
+    sparsities: the steps of all panels.
+    reasons: said where a panel has no value.
+    joined: whether the members of a seed are joined along a line.
+    shared: whether the panels have one vertical axis.
+    dense: whose mean is marked, in the panels that ask for it.
+  """
   drawn = [
     [
       _series(
-        table[table["line"] == line.label],
-        line.label,
-        sparsities,
-        one,
-        source.pairs_by_seed,
+        table[table["line"] == line.label], line.label, sparsities, one, joined
       )
       for line in one.lines
     ]
@@ -163,22 +140,27 @@ def sparsity_panels(
   together = [series for lines in drawn for series in lines]
   return tuple(
     _sparsity_panel(
-      request, table, lines, sparsities, together if shared else lines
+      request,
+      table,
+      lines,
+      sparsities,
+      together if shared else lines,
+      _dense_mean(request, table, dense) if request.marks_dense else None,
     )
     if lines
-    else Panel(
-      slug=request.slug,
-      title=request.heading,
-      reason=_why_empty(source, request),
+    else Panel(slug=request.slug, title=request.heading, reason=reason)
+    for request, table, lines, reason in zip(
+      requests, tables, drawn, reasons, strict=True
     )
-    for request, table, lines in zip(requests, tables, drawn, strict=True)
   )
 
 
 def _why_empty(source: Source, request: Request) -> str:
   """Why no line of a panel has a value."""
   if all(source.used(line.cell) == 0 for line in request.lines):
-    return f"Not available: no {source.output} has a value in every model."
+    groups = any(line.cell.identity for line in request.lines)
+    where = " in all groups" if groups else ""
+    return f"Not available: no {source.output} of any model has a value{where}."
   return request.reason
 
 
@@ -188,27 +170,41 @@ def _sparsity_panel(
   lines: Sequence[Series],
   sparsities: Sequence[float],
   common: Sequence[Series],
+  dense: float | None,
 ) -> Panel:
-  """Draws a panel whose axis reaches over `common`."""
+  """Draws a panel whose axis reaches over `common`; `dense` is marked."""
   unit = request.metric.unit
   axis = f"{request.axis or request.heading}{f' ({unit})' if unit else ''}"
   alt = f"{axis} against the share of weights removed. " + " ".join(
     _described(one, sparsities, request.metric, single=len(lines) == 1)
     for one in lines
   )
-  with drawing_style():
-    figure = along_steps(
+  return draw_panel(
+    lambda: along_steps(
       lines,
       [percent(level) if level else "dense" for level in sparsities],
       axis,
       along="weights removed (%)",
       span=span_of(common, request.reference),
       reference=request.reference,
-    )
-    svg = to_svg(figure, slug=request.slug, title=axis, alt=alt)
-  return Panel(
-    slug=request.slug, title=request.heading, alt=alt, svg=svg, data=table
+      dense=dense,
+    ),
+    slug=request.slug,
+    title=request.heading,
+    axis=axis,
+    alt=alt,
+    data=table,
   )
+
+
+def _dense_mean(
+  request: Request, table: pd.DataFrame, dense: Population | None
+) -> float | None:
+  """What is drawn for the dense members; none where they have no value."""
+  if dense is None:
+    return None
+  rows = table[(table["kind"] == "mean") & _is_in(table, [dense])]
+  return rows["value"].iloc[0] * request.metric.scale if len(rows) else None
 
 
 def _table(source: Source, request: Request) -> pd.DataFrame:

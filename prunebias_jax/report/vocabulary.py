@@ -76,6 +76,11 @@ def _percent(name: str, title: str, meaning: str, **more: bool) -> Metric:
   )
 
 
+def _difference(name: str, title: str, meaning: str) -> Metric:
+  """Of two shares: in points."""
+  return dataclasses.replace(_percent(name, title, meaning), unit="points")
+
+
 _METRICS = (
   _percent("accuracy", "Accuracy", "share of right predictions"),
   _percent(
@@ -148,6 +153,26 @@ _METRICS = (
     "false_negative_rate",
     "False negative rate",
     "share of the positives that are predicted negative",
+  ),
+  _percent(
+    "worst_group_accuracy",
+    "Worst group accuracy",
+    "the lowest accuracy among the groups of an identity",
+  ),
+  _difference(
+    "accuracy_gap",
+    "Accuracy gap",
+    "highest minus lowest accuracy of the groups",
+  ),
+  _difference(
+    "equalized_odds_difference",
+    "Equalized odds difference",
+    "the larger of the groups' differences in true and in false positive rate",
+  ),
+  _difference(
+    "demographic_parity_difference",
+    "Demographic parity difference",
+    "highest minus lowest share of a group that is predicted positive",
   ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}

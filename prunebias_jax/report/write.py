@@ -1,33 +1,41 @@
 """Writes the report of a run: one HTML file, and its figures beside it."""
 
+from collections.abc import Mapping, Sequence
 import os
 from pathlib import Path
 import shutil
 
 import jinja2
+from markupsafe import Markup
+import pandas as pd
 
 from prunebias_jax import store
-from prunebias_jax.analysis.bias import FEW_POSITIVES
-from prunebias_jax.report import (
-  changes,
+from prunebias_jax.analysis.csv_files import write_csv
+from prunebias_jax.errors import InputError
+from prunebias_jax.report import palette
+from prunebias_jax.report.drawing import FORMATS
+from prunebias_jax.report.page import Figure, Fragment, Part, Section
+from prunebias_jax.report.sections import (
+  COMPARED_BEFORE,
+  SECTIONS,
+  comparison,
   facts,
-  figures,
-  heatmap,
-  palette,
-  robustness,
 )
-from prunebias_jax.report.group_table import RATES, group_rows
-from prunebias_jax.report.panels import Figure
-from prunebias_jax.report.samples import samples
 from prunebias_jax.report.source import Source, open_source
-from prunebias_jax.report.vocabulary import percent
+from prunebias_jax.report.vocabulary import listed
 
 PAGE = "report.html"
 FOLDER = "report"
 
 
-def write_report(run: store.Run, *, directory: Path | None = None) -> Path:
-  """Writes report.html, and the figures as SVG with their numbers as CSV.
+def write_report(
+  run: store.Run,
+  *,
+  directory: Path | None = None,
+  formats: Sequence[str] = FORMATS,
+  compare: store.Run | None = None,
+) -> Path:
+  """Writes report.html, and the figures as files with their numbers as CSV.
 
   The page needs nothing but itself: no network, no script. Writing it twice
   gives the same bytes.
@@ -35,80 +43,104 @@ def write_report(run: store.Run, *, directory: Path | None = None) -> Path:
   Args:
     run: analysed, finished or not.
     directory: where to write; the run's own directory unless given.
+    formats: of the figures' files: "svg", "pdf", "png" (300 dots an inch).
+    compare: another analysed run, to compare this one with in a chapter of
+      its own; all its numbers are then in report/comparison.csv.
 
   Returns:
     The path of report.html; the figures are in the folder report/ beside it.
 
   Raises:
-    InputError: the run has not been analysed.
+    InputError: a run has not been analysed, its analysis cannot be read, the
+      runs cannot be compared, an unknown format, or a directory that is a
+      file. What was written before stays.
   """
   directory = run.path if directory is None else directory
+  _check(directory, formats)
   source = open_source(run)
-  drawn = make_figures(source)
-  page = render(source, drawn)
+  compared = None
+  if compare is not None:
+    compared = comparison.compare(source, open_source(compare))
+  sections = [make(source) for make in SECTIONS]
+  tables = {}
+  if compared is not None:
+    sections.insert(COMPARED_BEFORE, comparison.section(compared))
+    tables["comparison"] = compared.table
+  page = render(source, sections, formats)
   directory.mkdir(parents=True, exist_ok=True)
-  _write_figures(drawn, directory / FOLDER)
+  _write_figures(figures_of(sections), tables, directory / FOLDER, formats)
   store.write_atomically(directory / PAGE, page)
   return directory / PAGE
 
 
-def make_figures(source: Source) -> list[Figure]:
+def figures_of(sections: Sequence[Section]) -> list[Figure]:
   """Every figure of the report, in reading order."""
-  return [
-    figures.right_figure(source),
-    figures.certain_figure(source),
-    figures.linked_figure(source),
-    figures.bias_figure(source),
-    heatmap.heat_map_figure(source),
-    figures.groups_figure(source),
-    *robustness.robustness_figures(source),
-    *robustness.checkpoint_figures(source),
-  ]
+  parts = [part for section in sections for part in section.parts]
+  return [part for part in parts if isinstance(part, Figure)]
 
 
-def render(source: Source, drawn: list[Figure]) -> str:
+def render(
+  source: Source, sections: Sequence[Section], formats: Sequence[str]
+) -> str:
   """The page as text."""
   environment = jinja2.Environment(
-    loader=jinja2.PackageLoader("prunebias_jax.report", ""),
+    loader=jinja2.PackageLoader("prunebias_jax.report", "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  arrays = source.analysis.arrays
-  rules = ["default", *(["calibrated"] if source.calibrated else [])]
-  return environment.get_template("template.html").render(
+  numbers = {
+    figure.slug: place for place, figure in enumerate(figures_of(sections), 1)
+  }
+
+  def rendered(part: Part) -> Markup:
+    values: dict[str, object] = {"part": part}
+    if isinstance(part, Fragment):
+      values = part.values
+    elif isinstance(part, Figure):
+      values["number"] = numbers[part.slug]
+    return Markup(environment.get_template(part.template).render(values))
+
+  return environment.get_template("page.html").render(
     name=source.run.name or source.run.path.name,
     light=palette.variables(palette.LIGHT),
     dark=palette.variables(palette.DARK),
     summary=facts.summary(source),
     progress=facts.progress(source),
-    notes=source.analysis.notes,
-    complete=source.is_complete,
-    unlabelled="n_missing" in arrays and bool(arrays["n_missing"].any()),
-    few=FEW_POSITIVES,
-    no_changes=changes.missing_reason(source),
-    changes={rule: changes.blocks(source, rule) for rule in rules},
-    movers=[
-      (population.label, changes.movers(source, population))
-      for population in reversed(source.compressed)
+    formats=listed([one.upper() for one in formats]),
+    sections=[
+      {
+        "slug": section.slug,
+        "title": section.title,
+        "short": section.short,
+        "text": section.text,
+        "parts": [rendered(part) for part in section.parts],
+      }
+      for section in sections
     ],
-    level=percent(source.level),
-    output=source.output,
-    figures=drawn,
-    rates=RATES,
-    groups=group_rows(source),
-    sparsest=source.sparsest,
-    samples=samples(source),
-    facts=facts.facts_rows(source),
-    versions=facts.version_rows(source),
-    config=facts.config_rows(source),
-    zeros=facts.sparsity_rows(source),
   )
 
 
-def _write_figures(drawn: list[Figure], folder: Path) -> None:
-  """Replaces the folder of figures as a whole."""
+def _check(directory: Path, formats: Sequence[str]) -> None:
+  """Refuses what cannot be written, before anything is read."""
+  unknown = [one for one in formats if one not in FORMATS]
+  if unknown or not formats:
+    raise InputError(
+      f"formats {','.join(formats)!r}; accepted: one or more of "
+      f"{', '.join(FORMATS)}"
+    )
+  if directory.exists() and not directory.is_dir():
+    raise InputError(f"{directory} is a file; accepted: a directory")
+
+
+def _write_figures(
+  drawn: Sequence[Figure],
+  tables: Mapping[str, pd.DataFrame],
+  folder: Path,
+  formats: Sequence[str],
+) -> None:
+  """Replaces the folder of figures and tables as a whole."""
   staging = folder.with_name(f".{folder.name}.partial")
   shutil.rmtree(staging, ignore_errors=True)
   staging.mkdir()
@@ -116,7 +148,10 @@ def _write_figures(drawn: list[Figure], folder: Path) -> None:
     for panel in figure.panels:
       if panel.data is None:
         continue
-      (staging / f"{panel.slug}.svg").write_text(panel.svg, encoding="utf-8")
+      for suffix, content in panel.files(formats).items():
+        (staging / f"{panel.slug}.{suffix}").write_bytes(content)
       panel.data.to_csv(staging / f"{panel.slug}.csv", index=False)
+  for name, table in tables.items():
+    write_csv(table, staging / f"{name}.csv")
   shutil.rmtree(folder, ignore_errors=True)
   os.replace(staging, folder)

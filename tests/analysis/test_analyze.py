@@ -1,6 +1,7 @@
 from collections.abc import Callable
 import concurrent.futures
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -694,6 +695,86 @@ def test_reading_another_layout_is_refused(
   (path / "safety.csv").unlink()
   with pytest.raises(InputError, match=r"safety\.csv'; `prunebias analyze`"):
     read(path)
+
+
+def test_what_is_gone_is_said(make_splits: MakeSplits, tmp_path: Path) -> None:
+  path = tmp_path / "analysis"
+  analyze(make_splits(names=("A",))).write(path)
+  header = (path / "groups.csv").read_text().partition("\n")[0]
+  for name, text, message in (
+    ("summary.json", "[]", r"summary\.json does not hold"),
+    ("summary.json", "null", "no analysis that can be read"),
+    ("notes.json", "[[]]", r"notes\.json does not hold"),
+    ("groups.csv", header + "\n", r"groups\.csv has 0 of \d+ rows; "),
+    ("groups.csv", "", r"groups\.csv lacks pruner"),
+  ):
+    before = (path / name).read_bytes()
+    (path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+      read(path).tables["groups"]
+    (path / name).write_bytes(before)
+  assert len(read(path).tables["groups"])
+  for name in ("auc", "group_identity"):
+    (path / "analysis.zarr" / name).rename(tmp_path / name)
+    with pytest.raises(InputError, match=rf"analysis\.zarr lacks {name}; "):
+      read(path)
+    (tmp_path / name).rename(path / "analysis.zarr" / name)
+  assert read(path).arrays.attrs["versions"]["numpy"] == np.__version__
+
+
+def test_a_table_is_read_when_it_is_asked_for(
+  make_splits: MakeSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  path = tmp_path / "analysis"
+  expected = analyze(make_splits())
+  expected.write(path)
+  asked = []
+  read_csv = pd.read_csv
+
+  def noted(file: Path, **options: Any) -> pd.DataFrame:
+    asked.append(file.name)
+    return read_csv(file, **options)
+
+  monkeypatch.setattr(pd, "read_csv", noted)
+  found = read(path)
+  assert "exemplars" in found.tables
+  assert "beauty" not in found.tables
+  with pytest.raises(KeyError):
+    found.tables["beauty"]
+  main = found.at("last", "test")
+  assert list(main.tables) == list(expected.tables)
+  assert asked == []
+  for _ in range(2):
+    assert len(main.tables["variance"]) == len(expected.tables["variance"])
+  assert asked == ["variance.csv"]
+
+
+def test_tables_of_two_analyses_do_not_mix(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  path = tmp_path / "analysis"
+  first = analyze(make_splits())
+  first.write(path)
+  found = read(path)
+  variance = found.tables["variance"]
+  analyze(make_splits(seed=1)).write(path)
+  assert found.tables["variance"] is variance
+  with pytest.raises(InputError, match="analysed anew since it was read"):
+    found.tables["contrasts"]
+  with pytest.raises(InputError, match="analysed anew since it was read"):
+    found.examples["last", "test"]
+
+
+def test_a_damaged_table_is_refused_when_it_is_asked_for(
+  make_splits: MakeSplits, tmp_path: Path
+) -> None:
+  path = tmp_path / "analysis"
+  analyze(make_splits()).write(path)
+  header = (path / "groups.csv").read_text().partition("\n")[0]
+  (path / "groups.csv").write_text(header + '\n"no end')
+  found = read(path)
+  with pytest.raises(InputError, match="no analysis that can be read"):
+    found.tables["groups"]
 
 
 def test_error_of_exclusive_classes_in_a_group_is_not_one_against_the_rest(

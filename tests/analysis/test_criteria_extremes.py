@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from prunebias_jax.analysis.assembly import assemble
 from prunebias_jax.analysis.columns import TABLES
 from prunebias_jax.analysis.countermeasures import countermeasures_table
 from prunebias_jax.analysis.criteria import (
@@ -20,7 +21,6 @@ from prunebias_jax.analysis.facts import gather
 from prunebias_jax.analysis.measure import measure
 from prunebias_jax.analysis.options import Options
 from prunebias_jax.analysis.parity import PARITIES, Parity
-from prunebias_jax.analysis.results import assemble
 
 Splits = dict[str, xr.Dataset]
 MakeSplits = Callable[..., Splits]

@@ -110,6 +110,42 @@ def test_filters_leave_controls_in_the_queue(faces, desk):
   assert len(rows) > 5
 
 
+@pytest.mark.parametrize(
+  ("filters", "is_blind"),
+  [
+    ({"cell": "wrong"}, False),
+    ({"confidence": "unsure"}, False),
+    ({"flipped": "yes"}, False),
+    ({"groups": "0:1", "exemplar": "yes"}, True),
+    ({"onset": "0.99"}, True),
+    ({"text": "1"}, True),
+  ],
+)
+def test_filters_that_tell_what_models_say_are_not_blind(
+  faces, desk, filters, is_blind
+):
+  one = desk(faces)
+  query = {"population": "2", **filters}
+  assert one.get("/api/queue", reviewer="A", **query)["reveals"] is not is_blind
+  one.judge(**query)
+  assert one.office.ledger.records[-1].blind is is_blind
+  one.judge(reviewer="B", population="2")
+  assert one.office.ledger.records[-1].blind is True
+
+
+def test_a_queue_that_filters_empty_is_told_from_one_that_is_done(faces, desk):
+  one = desk(faces)
+  none = one.get("/api/queue", reviewer="Ada", text="no such id")
+  assert (none["item"], none["total"]) == (None, 0)
+  query = {"population": "2", "question": "0", "exemplar": "yes"}
+  total = one.get("/api/queue", reviewer="Ada", **query)["total"]
+  for _ in range(total):
+    one.judge(**query)
+  done = one.get("/api/queue", reviewer="Ada", **query)
+  assert (done["item"], done["total"], done["done"]) == (None, total, total)
+  assert done["history"] == total
+
+
 def test_controls_are_spread_over_the_queue_by_the_seed(faces, desk):
   one = desk(faces, Plan(controls=0.2))
   line = one.office.line(2, None, Filters())
@@ -267,6 +303,7 @@ def test_groups_are_hidden_until_the_verdict_where_so_planned(faces, desk):
     "Chubby",
     "Pale_Skin",
   ]
+  assert "hidden" in one.refuses("/api/queue", reviewer="Ada", groups="0:1")
 
 
 def test_bad_verdicts_are_refused(faces, desk):
@@ -489,6 +526,24 @@ def test_hostile_ids_and_notes_come_back_as_they_are(hostile, desk):
   rows = [*csv.DictReader(io.StringIO(answer.text))]
   safe = [name.replace("=1+1", "'=1+1") for name in HOSTILE]
   assert [row["example_id"] for row in rows] == safe
+
+
+@pytest.mark.parametrize(
+  "note",
+  ["a\rb", "a\r\nb\n", "\u2028, \x00", '",\n"', "'", "x" * 4000, "𝄞" * 4000],
+)
+def test_any_note_is_exported_as_it_was_typed(hostile, desk, note):
+  one = desk(hostile)
+  one.post(row=0, question=0, verdict="atypical", note=note)
+  text = one.client.get("/export/verdicts.csv").content.decode()
+  (row,) = csv.DictReader(io.StringIO(text, newline=""))
+  assert row["note"] == note
+  exported = json.loads(one.client.get("/export/verdicts.json").text)
+  assert exported["verdicts"][0]["note"] == note
+  one.office.close()
+  again = Desk(open_run(one.office.run.path))
+  assert again.office.ledger.records[0].note == note
+  again.office.close()
 
 
 def test_pictures_are_those_of_the_data_set(faces, desk):

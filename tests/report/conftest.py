@@ -144,6 +144,7 @@ def build(
   seeds: Sequence[int] = (0, 1, 2, 3),
   sparsities: Sequence[float] = (0.0, 0.8, 0.95, 0.99),
   pruners: Sequence[str] = ("gmp",),
+  quantizations: Sequence[str] = ("none",),
   names: Sequence[str] = CELEBA,
   identities: Sequence[str] = IDENTITIES,
   multiclass: bool = False,
@@ -163,6 +164,8 @@ def build(
     seeds: its seeds.
     sparsities: its levels; 0 is dense.
     pruners: each prunes to every level above 0.
+    quantizations: every member is there in each; but for "none" its logits are
+      rounded.
     names: attributes or classes.
     identities: identity attributes.
     multiclass: the outputs are exclusive classes.
@@ -189,9 +192,10 @@ def build(
       {
         "pruner": pruner if level > 0 else "dense",
         "sparsity": level,
-        "quantization": "none",
+        "quantization": quantization,
         "seed": seed,
       }
+      for quantization in quantizations
       for seed in seeds
       for level in sparsities
       for pruner in (pruners if level > 0 else ("dense",))
@@ -215,18 +219,18 @@ def build(
   )
   rows = members.to_dict("records")
   for index, member in enumerate(rows[:finished]):
-    run.write_member(
-      index,
-      {
-        split: world.logits(
-          drawn[split][0],
-          drawn[split][2],
-          member["sparsity"],
-          member["seed"] + 100 * (member["pruner"] == "random"),
-        )
-        for split in ("valid", "test")
-      },
-    )
+    logits = {
+      split: world.logits(
+        drawn[split][0],
+        drawn[split][2],
+        member["sparsity"],
+        member["seed"] + 100 * (member["pruner"] == "random"),
+      )
+      for split in ("valid", "test")
+    }
+    if member["quantization"] != "none":
+      logits = {split: one.round() for split, one in logits.items()}
+    run.write_member(index, logits)
   others = [Evaluation(*one) for one in evaluations]
   for one in others:
     run.add_evaluation(one, {})
@@ -361,7 +365,8 @@ def page(runs: GetRun) -> Callable[[str], str]:
 
   @functools.cache
   def get(name: str) -> str:
-    return write_report(runs(name)).read_text(encoding="utf-8")
+    path = write_report(runs(name), formats=("svg",))
+    return path.read_text(encoding="utf-8")
 
   return get
 

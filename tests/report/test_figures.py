@@ -6,9 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 import pytest
 
 from prunebias_jax import store
+from prunebias_jax.report import write_report
 from prunebias_jax.report.palette import DARK, LIGHT, step_of
 from prunebias_jax.report.plots import Series, nice_limit, span_of
 from prunebias_jax.report.source import Cell, open_source
@@ -33,6 +35,27 @@ def test_every_drawing_is_a_document_with_its_data(folder: Path) -> None:
     assert words.text
     assert "var(" not in path.read_text()
     assert not pd.read_csv(path.with_suffix(".csv")).empty
+
+
+def test_every_drawing_is_saved_for_a_paper(runs: Runs, tmp_path: Path) -> None:
+  first, again = tmp_path / "first", tmp_path / "again"
+  for directory in (first, again):
+    write_report(runs("dense_only"), directory=directory)
+  drawn = sorted(path.name for path in (first / "report").iterdir())
+  for name in {Path(one).stem for one in drawn}:
+    pdf = (first / "report" / f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    # TrueType: journals refuse what matplotlib embeds by itself.
+    assert b"/Type3" not in pdf
+    with Image.open(first / "report" / f"{name}.png") as picture:
+      assert picture.width > 1000
+      assert picture.getpixel((0, 0))[:3] == (255, 255, 255)
+    for suffix in ("pdf", "png", "svg", "csv"):
+      file = f"{name}.{suffix}"
+      one, other = (
+        (at / "report" / file).read_bytes() for at in (first, again)
+      )
+      assert one == other
 
 
 def test_data_hold_every_seed_and_the_mean_of_the_tables(

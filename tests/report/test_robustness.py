@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.report.robustness import LINES, robustness_figures
+from prunebias_jax.report.sections.robustness import LINES, robustness_figures
 from prunebias_jax.report.source import open_source
 
 Runs = Callable[[str], store.Run]

@@ -53,6 +53,7 @@ from prunebias_jax.analysis.inference.trend import (
 from prunebias_jax.analysis.inference.unpaired import (
   Welch,
   brown_forsythe,
+  sd_ratio,
   welch,
 )
 
@@ -83,6 +84,7 @@ __all__ = [
   "pitman_morgan",
   "power_of",
   "sd_interval",
+  "sd_ratio",
   "seeds_needed",
   "signflip",
   "simulated_coverage",

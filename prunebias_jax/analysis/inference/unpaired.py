@@ -6,7 +6,11 @@ import numpy as np
 import scipy.stats
 
 from prunebias_jax.analysis.inference.intervals import Interval
-from prunebias_jax.analysis.inference.spread import ROUNDING, seed_sd
+from prunebias_jax.analysis.inference.spread import (
+  ROUNDING,
+  positive,
+  seed_sd,
+)
 
 # Below it Brown and Forsythe's test hardly ever rejects; see the simulated
 # sizes in docs/statistics.md.
@@ -106,3 +110,35 @@ def brown_forsythe(
   ratio = between[good] / (within[good] / df)
   p[good] = scipy.stats.f.sf(ratio, 1, df)
   return p
+
+
+def sd_ratio(
+  first: np.ndarray, second: np.ndarray, *, level: float = 0.95
+) -> Interval:
+  """Sd of one population over that of another, of unrelated seeds.
+
+  The interval is that of the F distribution. It assumes normal seeds, and more
+  than Welch's does: it stays wrong however many seeds there are, where their
+  distribution is not normal. For populations that share seeds see
+  `pitman_morgan`.
+
+  Args:
+    first: float64 [seed, cell], at least one seed.
+    second: float64 [seed, cell], other seeds, as many or not.
+    level: coverage of the interval, in (0, 1).
+
+  Returns:
+    The ratio first / second, float64 [cell]; NaN with one seed on either side
+    and where the second has no spread, its ends also where the first has none.
+  """
+  counts = [len(first), len(second)]
+  if min(counts) < 2:
+    missing = np.full(first.shape[1], np.nan)
+    return Interval(estimate=missing, low=missing, high=missing)
+  ratio = seed_sd(first) / positive(seed_sd(second))
+  upper = (1 + level) / 2
+  freedom = [count - 1 for count in counts]
+  below = np.sqrt(scipy.stats.f.ppf(upper, *freedom))
+  above = np.sqrt(scipy.stats.f.ppf(upper, *freedom[::-1]))
+  varying = positive(ratio)
+  return Interval(estimate=ratio, low=varying / below, high=varying * above)

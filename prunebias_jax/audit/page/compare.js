@@ -1,9 +1,10 @@
 // Dense beside compressed: which examples flip, and FPR and FNR by group at a
 // threshold.
 
-import { change, get, link } from "./api.js";
+import { get, link } from "./api.js";
 import { strip } from "./charts.js";
-import { choice, h, named, percent, picture, say, show } from "./dom.js";
+import { h, named, percent, picture, say, show } from "./dom.js";
+import { populationField, questionField } from "./filters.js";
 
 const LIMIT = 8; // logits
 
@@ -38,7 +39,6 @@ export async function compareView(page) {
     id: "threshold", type: "range", min: -LIMIT, max: LIMIT, step: 0.05,
     list: "marks", value: threshold === "calibrated" ? 0 : threshold,
   });
-  const go = (name) => (chosen) => change("compare", () => ({ [name]: chosen }));
 
   function words() {
     value.textContent =
@@ -73,10 +73,8 @@ export async function compareView(page) {
     h(
       "form",
       { class: "filters", "aria-label": "Comparison", onsubmit: (event) => event.preventDefault() },
-      choice("population", "Compressed to", session.compressed.map((place) => [place, session.populations[place].label]), query.population, go("population")),
-      session.questions.length > 1
-        ? choice("question", "Attribute", session.questions.map((name, place) => [place, name]), query.question, go("question"))
-        : null,
+      populationField(session, "compare", query),
+      questionField(session, "compare", query),
     ),
     found.calibrated
       ? h(

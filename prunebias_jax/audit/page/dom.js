@@ -26,8 +26,13 @@ export function svg(tag, properties, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
 
+// Replaces what is in an element; the keyboard stays where it was, if that has
+// an id and is there again.
 export function show(element, ...children) {
+  const now = document.activeElement;
+  const held = element.contains(now) ? now.id : "";
   element.replaceChildren(...children.flat().filter((one) => one !== null));
+  if (held) document.getElementById(held)?.focus({ preventScroll: true });
 }
 
 export function say(text, isBad = false) {

@@ -1,22 +1,18 @@
 // The gallery: all examples as thumbnails, of which only those in sight are
 // elements of the page.
 
-import { change, get, link } from "./api.js";
+import { get, link } from "./api.js";
 import { choice, h, picture, say, show } from "./dom.js";
+import { FILTERS, caseFields, chosen, go, populationField, questionField } from "./filters.js";
 
 const TILE = 120; // pixels, with its gap
 const TALL = 156;
 const PAGE = 120; // examples asked for at a time
-const KEYS = [
-  "population", "question", "sort", "direction", "groups", "cell",
-  "confidence", "side", "exemplar", "onset", "flipped", "text",
-];
+const KEYS = ["population", "question", "sort", "direction", ...FILTERS];
 
 export async function galleryView(page) {
   const { session, main, signal, isCurrent } = page;
-  const query = Object.fromEntries(
-    KEYS.filter((name) => page.query[name]).map((name) => [name, page.query[name]]),
-  );
+  const query = chosen(page.query, KEYS);
   const first = await get("/api/gallery", { ...query, limit: PAGE });
   if (!isCurrent()) return;
   const pages = new Map([[0, Promise.resolve(first.items)]]);
@@ -164,45 +160,17 @@ export async function galleryView(page) {
 }
 
 function filterForm(session, query) {
-  const go = (name) => (value) => change("gallery", () => ({ [name]: value }));
-  const read = (text) => new Map((text ?? "").split(",").filter(Boolean).map((one) => one.split(":")));
-  const chosen = read(query.groups);
-  const text = h("input", { id: "text", type: "search", value: query.text ?? "", maxlength: 300 });
-  text.addEventListener("change", () => go("text")(text.value));
-  const cells = session.classes.length
-    ? [["", "any"], ["right", "right"], ["wrong", "wrong"]]
-    : [
-        ["", "any"], ["tp", "true positive"], ["fp", "false positive"],
-        ["tn", "true negative"], ["fn", "false negative"],
-        ["right", "right"], ["wrong", "wrong"], ["unlabelled", "not labelled"],
-      ];
+  const view = "gallery";
+  const sorts = session.sorts.map((one) => [one.key, one.text]);
+  const orders = [["", "usual"], ["up", "small first"], ["down", "large first"]];
+  const exemplars = [["", "all examples"], ["yes", "exemplars"], ["no", "others"]];
   return h(
     "form",
     { class: "filters", "aria-label": "Filters", onsubmit: (event) => event.preventDefault() },
-    choice("population", "Compressed to", session.compressed.map((place) => [place, session.populations[place].label]), query.population ?? session.compressed[0], go("population")),
-    session.questions.length > 1
-      ? choice("question", "Attribute", session.questions.map((name, place) => [place, name]), query.question ?? 0, go("question"))
-      : null,
-    choice("sort", "Sort by", session.sorts.map((one) => [one.key, one.text]), query.sort ?? "rank", go("sort")),
-    choice("direction", "Order", [["", "usual"], ["up", "small first"], ["down", "large first"]], query.direction ?? "", go("direction")),
-    choice("exemplar", "Exemplars", [["", "all examples"], ["yes", "exemplars"], ["no", "others"]], query.exemplar ?? "", go("exemplar")),
-    choice("onset", "Flips from", [["", "any sparsity"], ...session.onsets.map((one) => [one, `${+(100 * one).toFixed(2)} %`])], query.onset ?? "", go("onset")),
-    choice("cell", "Answer", cells, query.cell ?? "", go("cell")),
-    choice("confidence", "Confidence", [["", "any"], ["sure", "sure"], ["unsure", "unsure (.1 < p < .9)"]], query.confidence ?? "", go("confidence")),
-    choice("side", "of members", [["", "compressed"], ["dense", "dense"]], query.side ?? "", go("side")),
-    session.identities.map((name, place) =>
-      choice(`group-${place}`, name.slice(0, 30), [["", "all"], ["1", "yes"], ["0", "no"]], chosen.get(String(place)) ?? "", (value) =>
-        change("gallery", (now) => {
-          const groups = read(now.groups);
-          if (value === "") groups.delete(String(place));
-          else groups.set(String(place), value);
-          return { groups: [...groups].sort().map((one) => one.join(":")).join(",") };
-        }),
-      ),
-    ),
-    session.knows_flipped
-      ? choice("flipped", "Label", [["", "all"], ["yes", "flipped when made"], ["no", "not flipped"]], query.flipped ?? "", go("flipped"))
-      : null,
-    h("div", { class: "field" }, h("label", { for: "text" }, "Id contains"), text),
+    populationField(session, view, query),
+    questionField(session, view, query),
+    choice("sort", "Sort by", sorts, query.sort ?? "rank", go(view, "sort")),
+    choice("direction", "Order", orders, query.direction ?? "", go(view, "direction")),
+    caseFields(session, view, query, { exemplars }),
   );
 }

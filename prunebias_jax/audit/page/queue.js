@@ -1,10 +1,11 @@
 // The queue: one case after the other, by keyboard, without knowing what the
 // models say of it.
 
-import { change, get, link, save } from "./api.js";
-import { choice, h, named, picture, say, show } from "./dom.js";
+import { get, link, save } from "./api.js";
+import { h, named, picture, say, show } from "./dom.js";
+import { FILTERS, caseFields, chosen, populationField, questionField } from "./filters.js";
 
-const FILTERS = ["population", "question", "groups", "onset", "cell", "confidence", "side"];
+const KEYS = ["population", "question", ...FILTERS];
 
 export function verdictButtons(session, current, give, hasKeys) {
   return h(
@@ -15,6 +16,7 @@ export function verdictButtons(session, current, give, hasKeys) {
         "button",
         {
           type: "button",
+          id: `verdict-${place + 1}`,
           "data-verdict": one.key,
           "aria-pressed": String(current === one.key),
           onclick: () => give(one.key),
@@ -53,12 +55,7 @@ export async function queueView(page) {
     document.getElementById("reviewer").focus();
     return;
   }
-  const query = Object.fromEntries(
-    FILTERS.filter((name) => page.query[name]).map((name) => [
-      name,
-      page.query[name],
-    ]),
-  );
+  const query = chosen(page.query, KEYS);
   const state = { back: 0, busy: false, since: 0, smooth: false, answer: null };
   const asWho = reviewer || "reader";
 
@@ -106,8 +103,8 @@ export async function queueView(page) {
   };
 
   function draw() {
-    const { item, left, done, history, seconds } = state.answer;
-    const minutes = Math.round((seconds ?? 0) / 60);
+    const { item, left, done, total, history, seconds } = state.answer;
+    const minutes = Math.round(seconds / 60);
     const progress = h(
       "div",
       { class: "progress" },
@@ -128,10 +125,13 @@ export async function queueView(page) {
         main,
         filters(),
         progress,
-        h("h2", {}, "Nothing left"),
-        h("p", {}, "Every case of this queue has been judged. "),
-        h("p", {}, h("a", { href: "#results" }, "What the verdicts add up to")),
-        h("button", { type: "button", onclick: undo }, h("kbd", {}, "u"), " Undo"),
+        ...nothingLeft(total, FILTERS.some((name) => query[name])),
+        h(
+          "p",
+          { class: "actions" },
+          button("b", "Back", () => step(1), !history),
+          button("u", "Undo", undo, !session.can_write || !history),
+        ),
       );
       return;
     }
@@ -189,7 +189,7 @@ export async function queueView(page) {
   }
 
   function button(key, text, onclick, disabled) {
-    return h("button", { type: "button", onclick, disabled }, h("kbd", {}, key), ` ${text}`);
+    return h("button", { type: "button", id: `key-${key}`, onclick, disabled }, h("kbd", {}, key), ` ${text}`);
   }
 
   function smooth() {
@@ -198,33 +198,22 @@ export async function queueView(page) {
   }
 
   function filters() {
-    const go = (name) => (value) => change("queue", () => ({ [name]: value }));
+    const view = "queue";
+    const exemplars = [["", "all that is ranked"], ["yes", "exemplars"], ["no", "others of the ranking"]];
     return h(
       "form",
-      { class: "filters", "aria-label": "Queue" },
-      choice(
-        "population",
-        "Compressed to",
-        session.compressed.map((place) => [place, session.populations[place].label]),
-        query.population ?? session.compressed[0],
-        go("population"),
+      { class: "filters", "aria-label": "Queue", onsubmit: (event) => event.preventDefault() },
+      populationField(session, view, query),
+      questionField(session, view, query, "all"),
+      h(
+        "details",
+        { class: "more", open: FILTERS.some((name) => query[name]) },
+        h("summary", {}, "Which cases"),
+        h("div", { class: "filters" }, caseFields(session, view, query, { exemplars, groups: !session.hide_groups })),
       ),
-      session.questions.length > 1
-        ? choice(
-            "question",
-            "Attribute",
-            [["", "all"], ...session.questions.map((name, place) => [place, name])],
-            query.question ?? "",
-            go("question"),
-          )
+      state.answer?.reveals
+        ? h("p", { class: "small", id: "reveals" }, "These filters tell what the models say or how the label was made: verdicts count as not blind.")
         : null,
-      choice(
-        "onset",
-        "Flips from",
-        [["", "any sparsity"], ...session.onsets.map((one) => [one, `${+(100 * one).toFixed(2)} %`])],
-        query.onset ?? "",
-        go("onset"),
-      ),
     );
   }
 
@@ -250,4 +239,18 @@ export async function queueView(page) {
     { signal },
   );
   await load();
+}
+
+function nothingLeft(total, isFiltered) {
+  if (!total) {
+    return [
+      h("h2", {}, "An empty queue"),
+      h("p", {}, isFiltered ? "No exemplar and no control passes these filters." : "There are no exemplars here."),
+    ];
+  }
+  return [
+    h("h2", {}, "Nothing left"),
+    h("p", {}, "Every case of this queue has been judged, or is with somebody else just now."),
+    h("p", {}, h("a", { href: "#results" }, "What the verdicts add up to")),
+  ];
 }

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from prunebias_jax.analysis.bias import FEW_POSITIVES
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import (
@@ -36,12 +38,7 @@ class GroupRow:
 
 def group_rows(source: Source) -> list[GroupRow]:
   """A row for each group; the rates are means over the outputs."""
-  arrays = source.analysis.arrays
-  if "n_examples" in arrays:
-    sizes = arrays["n_examples"].to_numpy()
-  else:
-    # An analysis of before labels could be missing: any attribute tells.
-    sizes = (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0]
+  sizes = group_sizes(source)
   sparsest = source.sparsest
   paired = sparsest if sparsest and source.pairs_with(sparsest) else None
   rows = []
@@ -58,6 +55,15 @@ def group_rows(source: Source) -> list[GroupRow]:
       )
     )
   return rows
+
+
+def group_sizes(source: Source) -> np.ndarray:
+  """The test examples of every group: int [group]."""
+  arrays = source.analysis.arrays
+  if "n_examples" in arrays:
+    return arrays["n_examples"].to_numpy()
+  # An analysis of before labels could be missing: any attribute tells.
+  return (arrays["n_positive"] + arrays["n_negative"]).to_numpy()[0]
 
 
 def is_few(counts: tuple[range, range]) -> bool:

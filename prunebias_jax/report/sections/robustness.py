@@ -10,10 +10,16 @@ import xarray as xr
 from prunebias_jax.analysis import mean_interval
 from prunebias_jax.analysis.cells import members_of
 from prunebias_jax.analysis.columns import MAIN, POPULATION
-from prunebias_jax.report.drawing import drawing_style, to_svg
-from prunebias_jax.report.figures import dots
+from prunebias_jax.report.captions import dots
 from prunebias_jax.report.keys import Population
-from prunebias_jax.report.panels import NO_IDENTITIES, Figure, Panel, slug_of
+from prunebias_jax.report.page import (
+  Figure,
+  Panel,
+  Section,
+  draw_panel,
+  slug_of,
+)
+from prunebias_jax.report.panels import NO_IDENTITIES
 from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import METRICS, Metric, percent
@@ -62,6 +68,22 @@ class Drawing:
   axis: str
   steps: Steps
   table: pd.DataFrame
+
+
+def section(source: Source) -> Section:
+  """Corruptions of the test split, and the best epoch, where evaluated."""
+  figures = (*robustness_figures(source), *checkpoint_figures(source))
+  text = (
+    "Not available: no corrupted test split and no other epoch was evaluated. "
+    "`prunebias evaluate RUN --split test:noise:3` adds one.",
+  )
+  return Section(
+    slug="robust",
+    title="Do corrupted pictures, or another epoch, change the answer?",
+    short="Robustness",
+    text=() if figures else text,
+    parts=figures,
+  )
 
 
 def robustness_figures(source: Source) -> list[Figure]:
@@ -255,18 +277,20 @@ def _panel(drawing: Drawing, together: Sequence[Drawing]) -> Panel:
   )
   common = [series for one in together for series in _series(one)]
   reference = 0.0 if drawing.metric.name == "bias_amplification" else None
-  with drawing_style():
-    figure = along_steps(
+  return draw_panel(
+    lambda: along_steps(
       lines,
       [*drawing.steps.names.values()],
       axis,
       along=drawing.steps.along,
       span=span_of(common, reference),
       reference=reference,
-    )
-    svg = to_svg(figure, slug=drawing.slug, title=axis, alt=alt)
-  return Panel(
-    slug=drawing.slug, title=title, alt=alt, svg=svg, data=drawing.table
+    ),
+    slug=drawing.slug,
+    title=title,
+    axis=axis,
+    alt=alt,
+    data=drawing.table,
   )
 
 

@@ -1,21 +1,98 @@
-"""The heat map of bias amplification: identity by attribute."""
+"""Bias amplification: against sparsity, and attribute by identity."""
 
 import dataclasses
 
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.report.drawing import drawing_style, to_svg
-from prunebias_jax.report.panels import NO_IDENTITIES, Figure, Panel
+from prunebias_jax.report.captions import (
+  NO_COMPRESSED,
+  NO_DENSE,
+  absent,
+  drawn,
+  means_of,
+  no_difference,
+)
+from prunebias_jax.report.page import (
+  Figure,
+  Panel,
+  Section,
+  draw_panel,
+  slug_of,
+)
+from prunebias_jax.report.panels import (
+  NO_IDENTITIES,
+  Request,
+  lines_of,
+  sparsity_panels,
+)
 from prunebias_jax.report.plots import heat_map, nice_limit
+from prunebias_jax.report.sections.directional import directional_figure
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import METRICS, number
 
 SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
-NO_DENSE = "Not available: the run has no dense members."
-NO_COMPRESSED = "Not available: the run has no pruned members."
-NO_PAIRS = "Not available: no pruned member pairs with a dense one."
+DASHES = (
+  "Grey dashes: 0, as in the labels. Long black dashes: the mean of the dense "
+  "members, where there are any."
+)
+
+
+def section(source: Source) -> Section:
+  """Every identity against sparsity, every attribute, other definitions."""
+  return Section(
+    slug="bias",
+    title="Are the correlations with identity exaggerated?",
+    short="Bias amplification",
+    parts=(
+      bias_figure(source),
+      heat_map_figure(source),
+      directional_figure(source),
+    ),
+  )
+
+
+def bias_figure(source: Source) -> Figure:
+  """Bias amplification against sparsity, a panel for each identity."""
+  title = "Bias amplification of every identity"
+  cells = [
+    (
+      source.group_name(identity, value),
+      Cell(METRIC.name, identity=identity, value=value),
+    )
+    for identity, value in source.pairs
+  ]
+  caption = (
+    f"Bias amplification: {METRIC.meaning}. {means_of(source, cells)}. "
+    f"{drawn(source)} {DASHES} All panels have one vertical axis."
+  )
+  if not source.pairs:
+    return Figure(
+      slug="bias", title=title, caption=caption, reason=NO_IDENTITIES
+    )
+  requests = [
+    Request(
+      metric=METRIC,
+      lines=lines_of(source, cell),
+      slug=slug_of("bias", str(place), name),
+      title=name,
+      axis=f"{METRIC.title}: {name}",
+      reference=0,
+      marks_dense=True,
+    )
+    for place, (name, cell) in enumerate(cells, 1)
+  ]
+  panels = sparsity_panels(source, requests, shared=True)
+  shown = [
+    one for one, panel in zip(cells, panels, strict=True) if not panel.reason
+  ]
+  return Figure(
+    slug="bias",
+    title=title,
+    caption=caption + absent(source, shown),
+    panels=panels,
+  )
 
 
 def heat_map_figure(source: Source) -> Figure:
@@ -62,9 +139,7 @@ def _tables(
   """The numbers of each panel, or why there are none."""
   dense, sparsest = source.dense, source.sparsest
   label = "highest sparsity" if sparsest is None else sparsest.label
-  missing = NO_DENSE if dense is None else NO_COMPRESSED
-  if dense is not None and sparsest is not None:
-    missing = "" if source.pairs_with(sparsest) else NO_PAIRS
+  missing = no_difference(source)
   return {
     ("dense", "Dense"): (
       (None, NO_DENSE) if dense is None else (_values(source, dense), "")
@@ -112,17 +187,6 @@ def _panel(
   values = table.values
   columns = [source.group_name(*pair) for pair in source.pairs]
   alt = f"{title}: bias amplification in points. {_extremes(source, values)}"
-  with drawing_style():
-    figure = heat_map(
-      values,
-      source.outputs,
-      columns,
-      title,
-      limit=limit,
-      marks=table.marks,
-      unit="points",
-    )
-    svg = to_svg(figure, slug=slug, title=title, alt=alt)
   data = pd.DataFrame(
     [
       {
@@ -136,7 +200,21 @@ def _panel(
       for column, (identity, value) in enumerate(source.pairs)
     ]
   )
-  return Panel(slug=slug, title=title, alt=alt, svg=svg, data=data)
+  return draw_panel(
+    lambda: heat_map(
+      values,
+      source.outputs,
+      columns,
+      title,
+      limit=limit,
+      marks=table.marks,
+      unit="points",
+    ),
+    slug=slug,
+    title=title,
+    alt=alt,
+    data=data,
+  )
 
 
 def _extremes(source: Source, values: np.ndarray) -> str:

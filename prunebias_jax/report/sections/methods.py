@@ -1,0 +1,38 @@
+"""What was run on what: sample images, facts, versions, config."""
+
+from prunebias_jax.report.page import Fragment, Section
+from prunebias_jax.report.sections import facts
+from prunebias_jax.report.sections.samples import samples
+from prunebias_jax.report.source import Source
+
+
+def samples_section(source: Source) -> Section:
+  """The first test images."""
+  return Section(
+    slug="samples",
+    title="Sample images",
+    short="Samples",
+    parts=(
+      Fragment(template="samples.html", values={"samples": samples(source)}),
+    ),
+  )
+
+
+def section(source: Source) -> Section:
+  """Facts, versions and the whole config."""
+  return Section(
+    slug="facts",
+    title="Methods and facts of the run",
+    short="Methods",
+    parts=(
+      Fragment(
+        template="facts.html",
+        values={
+          "facts": facts.facts_rows(source),
+          "versions": facts.version_rows(source),
+          "config": facts.config_rows(source),
+          "zeros": facts.sparsity_rows(source),
+        },
+      ),
+    ),
+  )

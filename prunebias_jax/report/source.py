@@ -22,6 +22,7 @@ from prunebias_jax.analysis.columns import (
 )
 from prunebias_jax.analysis.flags import BiasFlag
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
+from prunebias_jax.report.means import Shared, shared_means
 from prunebias_jax.report.vocabulary import group_name
 
 LEVEL = 0.95
@@ -192,13 +193,14 @@ class Source:
   def used(self, cell: Cell) -> int:
     """How many outputs `seeds` averages over; -1 where it is no mean."""
     column = self._column.get(cell.key)
-    return -1 if column is None else int(self._shared[1][column])
+    return -1 if column is None else int(self._shared.used[column])
 
   def seeds(self, cell: Cell) -> pd.DataFrame:
     """Each member's number: pruner, sparsity, quantization, seed, value.
 
     A mean over the outputs goes over those that have a value in every member
-    of the run, so that all of them can be compared.
+    of the run, so that all of them can be compared; see `means.shared_means`
+    for where there is none.
     """
     column = self._column.get(cell.key)
     parts = []
@@ -206,7 +208,7 @@ class Source:
       places = self._places[population]
       values = np.full(len(places), np.nan)
       if column is not None:
-        values = self._shared[0][places, column]
+        values = self._shared.values[places, column]
       part = pd.DataFrame({"seed": self._seed[places], "value": values})
       part = part.assign(**population._asdict())
       parts.append(part[[*POPULATION, "seed", "value"]])
@@ -217,7 +219,7 @@ class Source:
     column = self._column.get(cell.key)
     found: dict[Population, Interval] = {}
     for population in self.populations if column is not None else ():
-      values = self._shared[0][self._places[population], column]
+      values = self._shared.values[self._places[population], column]
       values = values[np.isfinite(values), None]
       if values.size:
         found[population] = mean_interval(values, level=self.level)
@@ -331,13 +333,8 @@ class Source:
     }
 
   @functools.cached_property
-  def _everyone(self) -> np.ndarray:
-    return np.arange(self.analysis.arrays.sizes["member"])
-
-  @functools.cached_property
-  def _shared(self) -> tuple[np.ndarray, np.ndarray]:
-    """Every member's cells, with means over what all members have."""
-    return self._cells.flat(self._everyone)
+  def _shared(self) -> Shared:
+    return shared_means(self._cells)
 
   @functools.cached_property
   def _pair_places(self) -> dict[Population, np.ndarray]:
@@ -378,7 +375,7 @@ class Source:
       population: self._cells.averaged(places)
       for population, places in self._pair_places.items()
     }
-    return found | {None: self._cells.averaged(self._everyone)}
+    return found | {None: self._shared.averaged}
 
   @functools.cached_property
   def _block(self) -> dict[tuple[str, str, str], int]:

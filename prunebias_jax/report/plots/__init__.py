@@ -6,6 +6,7 @@ from prunebias_jax.report.plots.effect import effect_against_noise
 from prunebias_jax.report.plots.estimates import Estimates, estimates, top_of
 from prunebias_jax.report.plots.forest import Points, forest
 from prunebias_jax.report.plots.heat_map import heat_map, nice_limit
+from prunebias_jax.report.plots.levels import Means, along_levels
 from prunebias_jax.report.plots.matrix import matrix
 from prunebias_jax.report.plots.scatter import Cloud, scatter
 from prunebias_jax.report.plots.shares import Part, shares
@@ -24,11 +25,13 @@ __all__ = [
   "Cloud",
   "Curve",
   "Estimates",
+  "Means",
   "Part",
   "Points",
   "Priced",
   "Series",
   "Verdict",
+  "along_levels",
   "along_steps",
   "bars",
   "curves",

@@ -32,7 +32,7 @@ def matrix(
   """A square of signed numbers; with the numbers where there are few names.
 
   Args:
-    values: float64 [row, column]; NaN is drawn empty.
+    values: float64 [row, column]; NaN is a slash, on the diagonal empty.
     names: of the rows and of the columns.
     title: stands above.
     limit: the colours end at plus and minus this.
@@ -76,20 +76,31 @@ def _draw_squares(
   numbered = len(values) <= NUMBERED
   found: dict[str, list[Path]] = {}
   for (row, column), value in np.ndenumerate(values):
-    known = math.isfinite(value)
-    colour = f"scale-{step_of(value, limit)}" if known else "missing"
     middle = (left + side * (column + 0.5), top + side * (row + 0.5))
-    less = bool(partial[row, column]) and known
+    if not math.isfinite(value):
+      kind = "missing" if row == column else "muted"
+      shape = _square if row == column else _slash
+      found.setdefault(kind, []).append(shape(middle, side * _FULL))
+      continue
+    less = bool(partial[row, column])
     size = side * (_SMALL if less and not numbered else _FULL)
-    squares = found.setdefault(colour, [])
+    squares = found.setdefault(f"scale-{step_of(value, limit)}", [])
     squares.append(_square(middle, size))
     if less and numbered:
       # Drawn the other way round, it is a hole.
       squares.append(_square(middle, side * _HOLE, -1))
-  for colour, squares in sorted(found.items()):
-    patch = PathPatch(Path.make_compound_path(*squares), linewidth=0)
+  for colour, shapes in sorted(found.items()):
+    patch = PathPatch(Path.make_compound_path(*shapes), linewidth=0)
     patch.set_facecolor(LIGHT[colour])
+    if colour == "muted":
+      patch.set(fill=False, edgecolor=LIGHT[colour], linewidth=0.5, alpha=0.7)
     axes.add_patch(patch)
+
+
+def _slash(middle: tuple[float, float], size: float) -> Path:
+  """A short stroke: there is no number."""
+  x, y, half = *middle, size / 4
+  return Path([(x - half, y + half), (x + half, y - half)])
 
 
 def _square(middle: tuple[float, float], size: float, turn: int = 1) -> Path:

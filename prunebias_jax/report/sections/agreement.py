@@ -54,11 +54,14 @@ def agreement_figure(source: Source) -> Figure:
   """Attributes that change most often beyond what seeds differ by."""
   dense, sparsest = source.dense, source.sparsest
   reason = no_difference(source)
+  number_of = source.pairs_with(sparsest) if sparsest is not None else 0
+  pairs = count_of(number_of, "pair") if number_of else "the pairs"
   caption = (
     "Share of test examples on which two models decide differently, in %: a "
-    f"compressed member and its dense one (mean over the pairs, "
+    f"compressed member and its dense one (mean over {pairs}, "
     f"{interval_words(source)}), two dense seeds, and two compressed seeds "
-    "(means over all pairs of seeds, without interval)."
+    "(means over all pairs of seeds, without interval). An arrow: the interval "
+    "leaves the plot."
   )
   if reason or dense is None or sparsest is None:
     return Figure(slug=_SLUG, title=_TITLE, caption=caption, reason=reason)

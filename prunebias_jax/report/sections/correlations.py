@@ -125,9 +125,19 @@ def exaggeration_figure(pairs: Pairs) -> Figure:
   return Figure(
     slug=slug,
     title=title,
-    caption=f"{caption} {counts}",
+    caption=f"{caption} {_sizes(source)} {counts}",
     panels=(_by_labels(pairs, shown), _errors_by_dense(pairs)),
   )
+
+
+def _sizes(source: Source) -> str:
+  """How many examples and seeds there are, for the captions."""
+  examples = source.run.split("test").sizes["example"]
+  shown = [one for one in (source.dense, source.sparsest) if one is not None]
+  seeds = ", ".join(
+    f"{one.label} {count_of(source.size(one), 'seed')}" for one in shown
+  )
+  return f"{count_of(examples, 'test example')}; {seeds}."
 
 
 def _counted(pairs: Pairs, population: Population) -> str:
@@ -234,11 +244,11 @@ def matrices_figure(pairs: Pairs) -> Figure:
     "(difference: more so than dense); blue: less often. The first three share "
     "one scale, the difference has its own; colours end at the figures of the "
     "key. A small square, or a frame where there are numbers: only some of the "
-    "seeds or pairs have a value, and these differ from the others. Empty: "
-    "none has, and the diagonal. The attributes stand in one order, alike ones "
+    "seeds or pairs have a value, and these differ from the others. A slash: "
+    "none has. The attributes stand in one order, alike ones "
     "side by side: hierarchical clustering of the labels' correlations r (1 − "
     "r, average linkage, optimal leaf order). No interval is drawn: the CSV of "
-    "the difference has them."
+    f"the difference has them. {_sizes(source)}"
   )
   dense, sparsest = source.dense, source.sparsest
   label = "Highest sparsity" if sparsest is None else sparsest.label

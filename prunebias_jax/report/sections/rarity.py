@@ -39,11 +39,12 @@ def outputs_figure(source: Source) -> Figure:
   few = int((table["n_rarer"] < FEW_POSITIVES).sum())
   caption = (
     f"TCB: {METRIC.meaning}. The rarer value is that of train. First: a point "
-    f"for each of the {len(table)} {plural}, mean over seeds, by the share of "
-    "the test labels that have the rarer value; no interval is drawn, the CSV "
-    "has it. Second: compressed − dense, mean of the paired differences "
-    f"{interval_words(source)}; beside it that share and the number of test "
-    f"examples with the rarer value.{_chosen(source, table)}"
+    f"for each {source.output} ({len(table)}), mean over seeds, by the share "
+    "of the test labels that have the rarer value; no interval is drawn, the "
+    "CSV has it. Second: compressed − dense, mean of the paired differences "
+    f"{interval_words(source)} (an arrow where it leaves the plot); beside it "
+    "that share and the number of test examples with the rarer value."
+    f"{_chosen(source, table)}"
   )
   if few:
     caption += (

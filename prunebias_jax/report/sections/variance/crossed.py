@@ -117,6 +117,7 @@ def _panel(source: Source, slug: str, shown: Shown) -> Panel:
       f"{shown.name}{unit}",
       along="mean over seeds",
       notes=notes if any(notes) else (),
+      noted="outputs" if any(notes) else "",
     ),
     slug=slug,
     title=shown.name,

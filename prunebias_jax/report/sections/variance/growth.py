@@ -146,6 +146,7 @@ def _ratio_panel(
       reference=1,
       log=True,
       notes=fewest if any(fewest) else (),
+      noted="outputs" if any(fewest) else "",
     ),
     slug=slug("ratio", str(place)),
     title=title,

@@ -195,7 +195,15 @@ def _missing(data: pd.DataFrame) -> str:
     for part in str(reason).split("; ")
     if "not available" in part or "no interval" in part
   )
-  return f" n/a: {'; '.join(words)}." if words else ""
+  if not words:
+    return ""
+  text = f" n/a, in the words of variance.csv: {'; '.join(words)}."
+  if "halves" in text:
+    text += (
+      " (It takes the test set in halves, and an output that is rarely "
+      "predicted has no bias amplification on most of them.)"
+    )
+  return text
 
 
 def _why(data: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """The figures: their files, and that they show the numbers of the tables."""
 
 from collections.abc import Callable
+import io
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,9 +11,10 @@ from PIL import Image
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.report import write_report
+from prunebias_jax.report import write, write_report
 from prunebias_jax.report.palette import DARK, LIGHT, step_of
 from prunebias_jax.report.plots import Series, nice_limit, span_of
+from prunebias_jax.report.sections import performance
 from prunebias_jax.report.source import Cell, open_source
 
 Runs = Callable[[str], store.Run]
@@ -37,25 +39,32 @@ def test_every_drawing_is_a_document_with_its_data(folder: Path) -> None:
     assert not pd.read_csv(path.with_suffix(".csv")).empty
 
 
-def test_every_drawing_is_saved_for_a_paper(runs: Runs, tmp_path: Path) -> None:
-  first, again = tmp_path / "first", tmp_path / "again"
-  for directory in (first, again):
-    write_report(runs("dense_only"), directory=directory)
-  drawn = sorted(path.name for path in (first / "report").iterdir())
-  for name in {Path(one).stem for one in drawn}:
-    pdf = (first / "report" / f"{name}.pdf").read_bytes()
-    assert pdf.startswith(b"%PDF-")
+def test_drawings_are_saved_for_a_paper(
+  runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  monkeypatch.setattr(write, "SECTIONS", (performance.accuracy_section,))
+  monkeypatch.setattr(write, "COMPARED_BEFORE", 0)
+  for directory in ("first", "again"):
+    write_report(runs("dense_only"), directory=tmp_path / directory)
+  drawn = [path.name for path in (tmp_path / "first" / "report").iterdir()]
+  names = {Path(one).stem for one in drawn}
+  assert "performance-auc" in names
+  for name in names:
+    files = {
+      suffix: [
+        (tmp_path / directory / "report" / f"{name}.{suffix}").read_bytes()
+        for directory in ("first", "again")
+      ]
+      for suffix in ("pdf", "png", "svg", "csv")
+    }
+    for one, again in files.values():
+      assert one == again
+    assert files["pdf"][0].startswith(b"%PDF-")
     # TrueType: journals refuse what matplotlib embeds by itself.
-    assert b"/Type3" not in pdf
-    with Image.open(first / "report" / f"{name}.png") as picture:
+    assert b"/Type3" not in files["pdf"][0]
+    with Image.open(io.BytesIO(files["png"][0])) as picture:
       assert picture.width > 1000
       assert picture.getpixel((0, 0))[:3] == (255, 255, 255)
-    for suffix in ("pdf", "png", "svg", "csv"):
-      file = f"{name}.{suffix}"
-      one, other = (
-        (at / "report" / file).read_bytes() for at in (first, again)
-      )
-      assert one == other
 
 
 def test_data_hold_every_seed_and_the_mean_of_the_tables(

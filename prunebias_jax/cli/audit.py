@@ -136,6 +136,8 @@ def audit(options: argparse.Namespace) -> None:
     check_reviewer(options.reviewer)
   if not 1 <= options.port <= 65535:
     raise InputError(f"--port {options.port}; accepted: 1 to 65535")
+  if not options.host:
+    raise InputError("--host is empty; accepted: an address of this machine")
   run = store.open_run(options.run_directory)
   offer_analysis(run)
   asked = {
@@ -158,9 +160,12 @@ def audit(options: argparse.Namespace) -> None:
     office.close()
     print(f"{count} examples in {options.export / 'index.html'}")
     return
-  unfinished = int((~run.members()["done"]).sum())
-  if unfinished:
-    print(f"{unfinished} members of {run.path} are not finished: left out")
+  done = run.members()["done"]
+  if not done.all():
+    print(
+      f"{int((~done).sum())} of {len(done)} members of {run.path} are not "
+      "finished: left out"
+    )
   for notice in (office.read_only, office.cases.reason):
     if notice:
       print(notice)

@@ -61,6 +61,14 @@ class Cell(NamedTuple):
     return tuple(row[name] for name in CELL)
 
 
+def rows_of(table: pd.DataFrame, population: Population) -> pd.DataFrame:
+  """The rows of one population."""
+  fits = pd.Series(True, index=table.index)
+  for name, value in zip(POPULATION, population, strict=True):
+    fits &= table[name] == value
+  return table[fits]
+
+
 def is_whole(table: pd.DataFrame) -> bool:
   """Whether a table has all the numbers that it could have."""
   numbers = [name for name in table if name not in (*TEXT, *OPTIONAL)]

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from prunebias_jax.report.captions import drawn, means_of, whole
+from prunebias_jax.report.captions import absent, drawn, means_of, whole
 from prunebias_jax.report.page import Figure, slug_of
 from prunebias_jax.report.panels import Request, lines_of, sparsity_panels
 from prunebias_jax.report.source import Source
@@ -38,8 +38,11 @@ def metrics_figure(
   panels = sparsity_panels(source, requests)
   meanings = " ".join(f"{one.title}: {one.meaning}." for one in metrics)
   cells = [(METRICS[name].title, source.overall(name)) for name in names]
+  drawable = [
+    one for one, panel in zip(cells, panels, strict=True) if not panel.reason
+  ]
   caption = (
     f"{meanings} {means_of(source, cells)}{whole(source, names)}. "
-    f"{drawn(source)}"
+    f"{drawn(source)}{absent(source, drawable)}"
   )
   return Figure(slug=slug, title=title, caption=caption, panels=panels)

@@ -38,6 +38,7 @@ class Request:
     title: of the panel; the metric's own unless given.
     axis: above the axis, before the unit; the title unless given.
     reference: a value to mark, in the unit that is shown.
+    marks_dense: whether the mean of the dense members is marked all along.
     reason: said where no line has a value; unless no output can be averaged.
   """
 
@@ -47,6 +48,7 @@ class Request:
   title: str = ""
   axis: str = ""
   reference: float | None = None
+  marks_dense: bool = False
   reason: str = "Not available: no member has a value."
 
   @property
@@ -98,6 +100,7 @@ def sparsity_panels(
     reasons=[_why_empty(source, request) for request in requests],
     joined=source.pairs_by_seed,
     shared=shared,
+    dense=source.dense if source.compressed else None,
   )
 
 
@@ -109,6 +112,7 @@ def metric_panels(
   reasons: Sequence[str],
   joined: bool,
   shared: bool,
+  dense: Population | None = None,
 ) -> tuple[Panel, ...]:
   """Draws tables of numbers against sparsity.
 
@@ -120,6 +124,7 @@ def metric_panels(
     reasons: said where a panel has no value.
     joined: whether the members of a seed are joined along a line.
     shared: whether the panels have one vertical axis.
+    dense: whose mean is marked, in the panels that ask for it.
   """
   drawn = [
     [
@@ -135,7 +140,12 @@ def metric_panels(
   together = [series for lines in drawn for series in lines]
   return tuple(
     _sparsity_panel(
-      request, table, lines, sparsities, together if shared else lines
+      request,
+      table,
+      lines,
+      sparsities,
+      together if shared else lines,
+      _dense_mean(request, table, dense) if request.marks_dense else None,
     )
     if lines
     else Panel(slug=request.slug, title=request.heading, reason=reason)
@@ -148,7 +158,9 @@ def metric_panels(
 def _why_empty(source: Source, request: Request) -> str:
   """Why no line of a panel has a value."""
   if all(source.used(line.cell) == 0 for line in request.lines):
-    return f"Not available: no {source.output} has a value in every model."
+    groups = any(line.cell.identity for line in request.lines)
+    where = " in all groups" if groups else ""
+    return f"Not available: no {source.output} of any model has a value{where}."
   return request.reason
 
 
@@ -158,8 +170,9 @@ def _sparsity_panel(
   lines: Sequence[Series],
   sparsities: Sequence[float],
   common: Sequence[Series],
+  dense: float | None,
 ) -> Panel:
-  """Draws a panel whose axis reaches over `common`."""
+  """Draws a panel whose axis reaches over `common`; `dense` is marked."""
   unit = request.metric.unit
   axis = f"{request.axis or request.heading}{f' ({unit})' if unit else ''}"
   alt = f"{axis} against the share of weights removed. " + " ".join(
@@ -174,6 +187,7 @@ def _sparsity_panel(
       along="weights removed (%)",
       span=span_of(common, request.reference),
       reference=request.reference,
+      dense=dense,
     ),
     slug=request.slug,
     title=request.heading,
@@ -181,6 +195,16 @@ def _sparsity_panel(
     alt=alt,
     data=table,
   )
+
+
+def _dense_mean(
+  request: Request, table: pd.DataFrame, dense: Population | None
+) -> float | None:
+  """What is drawn for the dense members; none where they have no value."""
+  if dense is None:
+    return None
+  rows = table[(table["kind"] == "mean") & _is_in(table, [dense])]
+  return rows["value"].iloc[0] * request.metric.scale if len(rows) else None
 
 
 def _table(source: Source, request: Request) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from prunebias_jax.analysis.columns import (
 )
 from prunebias_jax.analysis.flags import BiasFlag
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
+from prunebias_jax.report.means import Shared, shared_means
 from prunebias_jax.report.vocabulary import group_name
 
 LEVEL = 0.95
@@ -192,13 +193,14 @@ class Source:
   def used(self, cell: Cell) -> int:
     """How many outputs `seeds` averages over; -1 where it is no mean."""
     column = self._column.get(cell.key)
-    return -1 if column is None else int(self._shared[1][column])
+    return -1 if column is None else int(self._shared.used[column])
 
   def seeds(self, cell: Cell) -> pd.DataFrame:
     """Each member's number: pruner, sparsity, quantization, seed, value.
 
     A mean over the outputs goes over those that have a value in every member
-    of the run, so that all of them can be compared.
+    of the run, so that all of them can be compared; see `means.shared_means`
+    for where there is none.
     """
     column = self._column.get(cell.key)
     parts = []
@@ -206,7 +208,7 @@ class Source:
       places = self._places[population]
       values = np.full(len(places), np.nan)
       if column is not None:
-        values = self._shared[0][places, column]
+        values = self._shared.values[places, column]
       part = pd.DataFrame({"seed": self._seed[places], "value": values})
       part = part.assign(**population._asdict())
       parts.append(part[[*POPULATION, "seed", "value"]])
@@ -217,7 +219,7 @@ class Source:
     column = self._column.get(cell.key)
     found: dict[Population, Interval] = {}
     for population in self.populations if column is not None else ():
-      values = self._shared[0][self._places[population], column]
+      values = self._shared.values[self._places[population], column]
       values = values[np.isfinite(values), None]
       if values.size:
         found[population] = mean_interval(values, level=self.level)
@@ -246,6 +248,22 @@ class Source:
     values = self._paired[population][:, column].reshape(2, pairs)
     return values[::-1, np.isfinite(values).all(axis=0)]
 
+  def apart(
+    self, cell: Cell, population: Population
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of dense and of a population that need not pair: float64 [seed].
+
+    Those that have a value; a mean over the outputs goes over the outputs of
+    the row in the table "contrasts" of an unpaired population.
+    """
+    dense, column = self.dense_of(population), self._column.get(cell.key)
+    if dense is None or column is None:
+      return np.zeros(0), np.zeros(0)
+    values = self._apart[population][:, column]
+    sides = np.split(values, [self.size(population)])
+    here, there = (side[np.isfinite(side)] for side in sides)
+    return there, here
+
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
@@ -266,8 +284,12 @@ class Source:
 
   def contrast(self, cell: Cell) -> Mapping[Population, Row]:
     """Rows of the table "contrasts" by population, of those that pair."""
-    rows = self._indexed["contrasts"].rows(cell)
+    rows = self.difference(cell)
     return {key: row for key, row in rows.items() if self.pairs_with(key)}
+
+  def difference(self, cell: Cell) -> Mapping[Population, Row]:
+    """Rows of the table "contrasts" by population, unpaired ones too."""
+    return self._indexed["contrasts"].rows(cell)
 
   def table(self, name: str) -> pd.DataFrame:
     """A table of the analysis by its name in `analysis.TABLES`."""
@@ -311,13 +333,8 @@ class Source:
     }
 
   @functools.cached_property
-  def _everyone(self) -> np.ndarray:
-    return np.arange(self.analysis.arrays.sizes["member"])
-
-  @functools.cached_property
-  def _shared(self) -> tuple[np.ndarray, np.ndarray]:
-    """Every member's cells, with means over what all members have."""
-    return self._cells.flat(self._everyone)
+  def _shared(self) -> Shared:
+    return shared_means(self._cells)
 
   @functools.cached_property
   def _pair_places(self) -> dict[Population, np.ndarray]:
@@ -341,13 +358,24 @@ class Source:
     }
 
   @functools.cached_property
+  def _apart(self) -> dict[Population, np.ndarray]:
+    """Cells of each population's members, then of its dense ones."""
+    found = {}
+    for population in self.compressed:
+      dense = self.dense_of(population)
+      if dense is not None:
+        both = [self._places[population], self._places[dense]]
+        found[population] = self._cells.flat(np.concatenate(both))[0]
+    return found
+
+  @functools.cached_property
   def _averaged(self) -> dict[Population | None, np.ndarray]:
     """`Cells.averaged` of the pairs of each population; None: of everyone."""
     found: dict[Population | None, np.ndarray] = {
       population: self._cells.averaged(places)
       for population, places in self._pair_places.items()
     }
-    return found | {None: self._cells.averaged(self._everyone)}
+    return found | {None: self._shared.averaged}
 
   @functools.cached_property
   def _block(self) -> dict[tuple[str, str, str], int]:

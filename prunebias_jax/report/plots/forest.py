@@ -70,7 +70,7 @@ def forest(
   """
   names = [plain(one, _LONG if above else _NAME) for one in rows]
   room = 16 + _CHARACTER * max(map(len, names))
-  beside = 10 + _CHARACTER * max(map(len, (*notes, noted)))
+  beside = 13 + _CHARACTER * max(map(len, (*notes, noted)))
   row = max(_ROW, 9.0 * len(points) + 5)
   if above:
     room, beside, row = 10.0, 10.0, row + _LINE
@@ -162,7 +162,7 @@ def _write(axes: Axes, texts: Sequence[str], x: float, below: float) -> None:
       text,
       (x, place + below),
       xycoords=("axes fraction", "data"),
-      xytext=(5 * x, 0),
+      xytext=(8 * x, 0),
       textcoords="offset points",
       va="center",
       fontsize=SMALL,

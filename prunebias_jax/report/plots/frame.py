@@ -12,7 +12,8 @@ from prunebias_jax.report.palette import LIGHT, SERIES
 
 HEIGHT = 236
 MARKERS = ("o", "s", "D", "^", "v", "P")
-_LEFT, _RIGHT, _BOTTOM, _TOP = 50, 8, 38, 24
+RIGHT = 8
+_LEFT, _BOTTOM, _TOP = 50, 38, 24
 _LEGEND_ROW = 15
 
 
@@ -23,7 +24,8 @@ def new_plot(
   along: str,
   height: float = HEIGHT,
   left: float = _LEFT,
-  right: float = _RIGHT,
+  right: float = RIGHT,
+  bottom: float = _BOTTOM,
 ) -> tuple[Figure, Axes]:
   """An empty plot: its title above, then a legend, axes, and their name.
 
@@ -34,17 +36,19 @@ def new_plot(
     height: of all of it but the legend, in points.
     left: room for the vertical axis's names, in points.
     right: room to the right of the axes, in points.
+    bottom: room for the horizontal axis's names, in points; what is beyond the
+      usual adds to the height.
   """
   rows = legend_rows(labels)
-  height += rows * _LEGEND_ROW
+  height += rows * _LEGEND_ROW + bottom - _BOTTOM
   top = _TOP + rows * _LEGEND_ROW
   figure = new_figure(height)
   axes = figure.add_axes(
     (
       left / WIDTH,
-      _BOTTOM / height,
+      bottom / height,
       (WIDTH - left - right) / WIDTH,
-      (height - _BOTTOM - top) / height,
+      (height - bottom - top) / height,
     )
   )
   axes.grid(axis="y")

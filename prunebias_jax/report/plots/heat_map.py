@@ -1,12 +1,11 @@
-"""Signed numbers as coloured cells: with the numbers, or many small ones."""
+"""Signed numbers as coloured cells with the numbers in them."""
 
 from collections.abc import Sequence
 import math
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Rectangle
 import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, WIDTH, new_figure, plain
@@ -80,7 +79,7 @@ def heat_map(
         limit,
         str(marks[row, column]),
       )
-  _draw_key(axes, (left, height - 30, cell * len(columns)), limit, unit)
+  draw_key(axes, (left, height - 30, cell * len(columns)), limit, unit)
   return figure
 
 
@@ -94,82 +93,6 @@ def nice_limit(values: np.ndarray) -> float:
   top = top or found[-1]
   power = 10.0 ** math.floor(math.log10(top))
   return next(k * power for k in (1, 1.5, 2, 3, 5, 7.5, 10) if k * power >= top)
-
-
-def matrix(
-  values: np.ndarray,
-  names: Sequence[str],
-  title: str,
-  *,
-  limit: float,
-  unit: str,
-) -> Figure:
-  """A square of signed numbers without the numbers, for many names.
-
-  Args:
-    values: float64 [row, column]; NaN is drawn empty.
-    names: of the rows and of the columns.
-    title: stands above.
-    limit: the colours end at plus and minus this.
-    unit: of the values.
-  """
-  shown = [plain(name, 18) for name in names]
-  size = min(SMALL, 210 / len(shown))
-  left = 8 + 0.58 * size * max(map(len, shown))
-  cell = min((WIDTH - left - 6) / len(shown), 34.0)
-  head, foot = 24, 0.58 * size * max(map(len, shown)) + 8
-  side = cell * len(shown)
-  height = head + side + foot + 34
-  figure = new_figure(height)
-  axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-  axes.set_axis_off()
-  axes.set_xlim(0, WIDTH)
-  axes.set_ylim(height, 0)
-  axes.text(2, 12, title, weight="bold", va="center")
-  _draw_squares(axes, values, (left, head, cell), limit)
-  for place, name in enumerate(shown):
-    middle = cell * (place + 0.5)
-    for x, y, across, down, turned in (
-      (left - 3, head + middle, "right", "center", 0),
-      (left + middle, head + side + 3, "center", "top", 90),
-    ):
-      axes.text(
-        x,
-        y,
-        name,
-        ha=across,
-        va=down,
-        rotation=turned,
-        fontsize=size,
-        color=LIGHT["muted"],
-      )
-  _draw_key(axes, (left, height - 30, side), limit, unit)
-  return figure
-
-
-def _draw_squares(
-  axes: Axes, values: np.ndarray, box: tuple[float, float, float], limit: float
-) -> None:
-  """Square cells from (left, top, side of one): a single path a colour."""
-  left, top, side = box
-  found: dict[str, list[tuple[float, float]]] = {}
-  for (row, column), value in np.ndenumerate(values):
-    known = math.isfinite(value)
-    colour = f"scale-{step_of(value, limit)}" if known else "missing"
-    corner = (left + side * column, top + side * row)
-    found.setdefault(colour, []).append(corner)
-  size = side * 0.94
-  for colour, corners in sorted(found.items()):
-    squares = [
-      Path(
-        [(x, y), (x + size, y), (x + size, y + size), (x, y + size), (x, y)],
-        closed=True,
-      )
-      for x, y in corners
-    ]
-    patch = PathPatch(Path.make_compound_path(*squares), linewidth=0)
-    patch.set_facecolor(LIGHT[colour])
-    axes.add_patch(patch)
 
 
 def _draw_cell(
@@ -203,7 +126,7 @@ def _draw_cell(
   )
 
 
-def _draw_key(
+def draw_key(
   axes: Axes, box: tuple[float, float, float], limit: float, unit: str
 ) -> None:
   """The colours' key at (left, top, width)."""

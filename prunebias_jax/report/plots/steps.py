@@ -8,15 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 import numpy as np
 
-from prunebias_jax.report.drawing import TEXT
+from prunebias_jax.report.drawing import SMALL, TEXT
 from prunebias_jax.report.palette import LIGHT
 from prunebias_jax.report.plots.frame import (
+  RIGHT,
   colour_of,
   marker_of,
   new_plot,
 )
 
 _SPREAD = 0.62  # of the room between two sparsities that the dots take
+_BESIDE = 36  # points, for a name beside the axes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,7 @@ def along_steps(
   along: str,
   span: tuple[float, float],
   reference: float | None = None,
+  dense: float | None = None,
 ) -> Figure:
   """Every seed as a dot, joined faintly, and each mean with its interval.
 
@@ -64,11 +67,19 @@ def along_steps(
     along: what the steps are.
     span: the ends of the vertical axis, from `span_of`.
     reference: a value to mark, such as 0 or 1.
+    dense: the mean of the dense members, to be marked all along.
   """
   labels = [one.label for one in series]
-  figure, axes = new_plot(axis, labels=labels, along=along)
+  figure, axes = new_plot(
+    axis,
+    labels=labels,
+    along=along,
+    right=RIGHT if dense is None else _BESIDE,
+  )
   if reference is not None:
     axes.axhline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))
+  if dense is not None:
+    _mark_dense(axes, dense)
   axes.set_ylim(*span)
   for index, one in enumerate(series):
     _draw_series(axes, one, index, len(series))
@@ -103,6 +114,20 @@ def span_of(
   middle = (low + high) / 2
   half = max((high - low) * 0.56, 1e-3 * abs(middle), 5e-4)
   return middle - half, middle + half
+
+
+def _mark_dense(axes: Axes, dense: float) -> None:
+  """A line at the dense members' mean, with its name beside the axes."""
+  axes.axhline(dense, color=LIGHT["ink"], lw=1.0, dashes=(6, 3))
+  axes.annotate(
+    "dense",
+    (1, dense),
+    xycoords=("axes fraction", "data"),
+    xytext=(3, 0),
+    textcoords="offset points",
+    va="center",
+    fontsize=SMALL,
+  )
 
 
 def _draw_series(axes: Axes, series: Series, index: int, count: int) -> None:

@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.report.captions import drawn, means_of
+from prunebias_jax.report.captions import (
+  NO_COMPRESSED,
+  NO_DENSE,
+  absent,
+  drawn,
+  means_of,
+  no_difference,
+)
 from prunebias_jax.report.page import (
   Figure,
   Panel,
@@ -20,23 +27,29 @@ from prunebias_jax.report.panels import (
   sparsity_panels,
 )
 from prunebias_jax.report.plots import heat_map, nice_limit
+from prunebias_jax.report.sections.directional import directional_figure
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import METRICS, number
 
 SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
-NO_DENSE = "Not available: the run has no dense members."
-NO_COMPRESSED = "Not available: the run has no pruned members."
-NO_PAIRS = "Not available: no pruned member pairs with a dense one."
+DASHES = (
+  "Grey dashes: 0, as in the labels. Long black dashes: the mean of the dense "
+  "members, where there are any."
+)
 
 
 def section(source: Source) -> Section:
-  """Every identity against sparsity, then every attribute."""
+  """Every identity against sparsity, every attribute, other definitions."""
   return Section(
     slug="bias",
     title="Are the correlations with identity exaggerated?",
     short="Bias amplification",
-    parts=(bias_figure(source), heat_map_figure(source)),
+    parts=(
+      bias_figure(source),
+      heat_map_figure(source),
+      directional_figure(source),
+    ),
   )
 
 
@@ -52,7 +65,7 @@ def bias_figure(source: Source) -> Figure:
   ]
   caption = (
     f"Bias amplification: {METRIC.meaning}. {means_of(source, cells)}. "
-    f"{drawn(source)} All panels have one vertical axis."
+    f"{drawn(source)} {DASHES} All panels have one vertical axis."
   )
   if not source.pairs:
     return Figure(
@@ -66,11 +79,20 @@ def bias_figure(source: Source) -> Figure:
       title=name,
       axis=f"{METRIC.title}: {name}",
       reference=0,
+      marks_dense=True,
     )
     for place, (name, cell) in enumerate(cells, 1)
   ]
   panels = sparsity_panels(source, requests, shared=True)
-  return Figure(slug="bias", title=title, caption=caption, panels=panels)
+  shown = [
+    one for one, panel in zip(cells, panels, strict=True) if not panel.reason
+  ]
+  return Figure(
+    slug="bias",
+    title=title,
+    caption=caption + absent(source, shown),
+    panels=panels,
+  )
 
 
 def heat_map_figure(source: Source) -> Figure:
@@ -117,9 +139,7 @@ def _tables(
   """The numbers of each panel, or why there are none."""
   dense, sparsest = source.dense, source.sparsest
   label = "highest sparsity" if sparsest is None else sparsest.label
-  missing = NO_DENSE if dense is None else NO_COMPRESSED
-  if dense is not None and sparsest is not None:
-    missing = "" if source.pairs_with(sparsest) else NO_PAIRS
+  missing = no_difference(source)
   return {
     ("dense", "Dense"): (
       (None, NO_DENSE) if dense is None else (_values(source, dense), "")

@@ -1,12 +1,25 @@
-"""Whether predictions lean on each other."""
+"""Whether predictions lean on each other, and whether models agree."""
 
 from prunebias_jax.report.metric_figure import metrics_figure
 from prunebias_jax.report.page import Section
+from prunebias_jax.report.sections.agreement import (
+  agreement_figure,
+  agreement_table,
+)
+from prunebias_jax.report.sections.correlation_table import correlation_table
+from prunebias_jax.report.sections.correlations import (
+  ERRORS,
+  PREDICTIONS,
+  Pairs,
+  exaggeration_figure,
+  matrices_figure,
+)
 from prunebias_jax.report.source import Source
 
 
 def section(source: Source) -> Section:
-  """Interdependence."""
+  """Interdependence, correlations of attributes, agreement of members."""
+  pairs = Pairs(source)
   return Section(
     slug="dependent",
     title="Do predictions lean on each other?",
@@ -18,5 +31,11 @@ def section(source: Source) -> Section:
         slug="dependence",
         title="Interdependence",
       ),
+      exaggeration_figure(pairs),
+      matrices_figure(pairs),
+      correlation_table(pairs, PREDICTIONS),
+      correlation_table(pairs, ERRORS),
+      agreement_table(source),
+      agreement_figure(source),
     ),
   )

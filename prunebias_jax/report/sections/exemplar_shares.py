@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from prunebias_jax.analysis.columns import ALL
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, Table, draw_panel, slug_of
 from prunebias_jax.report.plots import Bars, Points, bars, forest
@@ -12,6 +13,7 @@ from prunebias_jax.report.sections.exemplar_tables import (
   FEW,
   MOST_PANELS,
   NO_EXEMPLARS,
+  ONE_PAIR,
   averaged,
   compared,
   everyone,
@@ -48,11 +50,14 @@ def share_figure(source: Source) -> Figure:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
   whole = everyone(table)
   keys = list(dict.fromkeys(one.series for one in compared(source, whole)))
+  shares = whole[list(_COLUMNS)].to_numpy(np.float64)
+  highest = 105 * float(np.nanmax(shares))
   panels = [
     _level_panel(
       whole[(whole["pruner"] == key[0]) & (whole["quantization"] == key[1])],
       key if len(keys) > 1 else None,
       slug_of(slug, str(place), *key),
+      highest,
     )
     for place, key in enumerate(keys[: MOST_PANELS - 1], 1)
   ]
@@ -73,9 +78,9 @@ def share_figure(source: Source) -> Figure:
 
 
 def _level_panel(
-  rows: pd.DataFrame, series: tuple[str, str] | None, slug: str
+  rows: pd.DataFrame, series: tuple[str, str] | None, slug: str, top: float
 ) -> Panel:
-  """Observed and expected share at every level of a series."""
+  """Observed and expected share at every level of a series, axis up to top."""
   rows = rows.sort_values("sparsity").reset_index(drop=True)
   title = "Exemplars (% of examples)"
   if series is not None:
@@ -91,6 +96,7 @@ def _level_panel(
       ],
       title,
       along="weights removed (%)",
+      top=top if top > 0 else None,
     ),
     slug=slug,
     title=title,
@@ -248,7 +254,7 @@ def _null_text(whole: pd.DataFrame) -> str:
   if kinds - {"none"} and pd.notna(draws):
     text += f" (up to {count_of(int(draws), 'arrangement')})"
   text += (
-    "; only what lies above it is compression's, and shares of runs with "
+    "; only what lies above it can be compression's, and shares of runs with "
     "different numbers of seeds cannot be compared."
   )
   if "none" in kinds:
@@ -257,10 +263,7 @@ def _null_text(whole: pd.DataFrame) -> str:
       "nothing can be exchanged."
     )
   if (whole["n_dense"] == 1).any():
-    text += (
-      " With one pair of members an exchange changes nothing: the two shares "
-      "are equal, and say nothing about compression."
-    )
+    text += f" {ONE_PAIR}"
   return text
 
 
@@ -314,7 +317,7 @@ def _most_changed(rows: pd.DataFrame) -> list[dict]:
 
 def _accuracy_row(row: dict) -> tuple[str, ...]:
   return (
-    row["attribute"],
+    "all classes" if row["attribute"] == ALL else row["attribute"],
     f"{row['n']:,}",
     number(_plain(row["n10"]), 0),
     number(_plain(row["n01"]), 0),

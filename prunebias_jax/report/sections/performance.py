@@ -39,17 +39,3 @@ def certainty_section(source: Source) -> Section:
       ),
     ),
   )
-
-
-def rarity_section(source: Source) -> Section:
-  """Threshold calibration bias, and the share predicted positive."""
-  # Exclusive classes are always predicted for 1 in C examples on average.
-  names = ("tcb", *(["predicted_positive"] * (source.output == "attribute")))
-  return Section(
-    slug="rare",
-    title="Are rare values forgotten?",
-    short="Rare values",
-    parts=(
-      metrics_figure(source, names, slug="rare", title="Rates of prediction"),
-    ),
-  )

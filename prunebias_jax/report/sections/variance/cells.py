@@ -4,10 +4,8 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-import numpy as np
 import pandas as pd
 
-from prunebias_jax.analysis.columns import POPULATION
 from prunebias_jax.analysis.inference import MARK
 from prunebias_jax.analysis.variance.spread import NOT_INDEPENDENT
 from prunebias_jax.report.captions import NO_COMPRESSED, NO_DENSE, NO_PAIRS
@@ -194,17 +192,6 @@ def records(table: pd.DataFrame) -> list[Row]:
     dict(zip(names, row, strict=True))
     for row in table.itertuples(index=False, name=None)
   ]
-
-
-def of_population(table: pd.DataFrame, population: Population) -> pd.DataFrame:
-  """The rows of one population."""
-  if table.empty:
-    return table
-  masks = [
-    (table[name] == one).to_numpy()
-    for name, one in zip(POPULATION, population, strict=True)
-  ]
-  return table[np.logical_and.reduce(masks)]
 
 
 def spread(populations: Sequence[Population]) -> list[Population]:

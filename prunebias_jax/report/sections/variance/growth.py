@@ -44,7 +44,7 @@ _NUMBERS = (
 _TREND_NUMBERS = ("sd_first", "sd_last", "slope", "p", "p_adjusted")
 
 
-def rows_of(source: Source) -> list[Shown]:
+def shown_cells(source: Source) -> list[Shown]:
   """What stands in the rows, as far as a drawing has room."""
   return [*overall(source), *amplifications(source), *gaps(source)]
 
@@ -62,7 +62,7 @@ def ratio_numbers(
       "doubtful": is_doubtful(row),
       "averaged": averaged(row),
     }
-    for shown in rows_of(source)
+    for shown in shown_cells(source)
     for population, row in source.contrast(shown.cell).items()
     if population in populations
   ]
@@ -87,7 +87,7 @@ def ratio_figure(source: Source) -> Figure:
   reason = why_no_pairs(source, least=2)
   if reason:
     return Figure(slug="ratio", title=title, caption=caption, reason=reason)
-  hidden = len(rows_of(source)) - MOST_ROWS
+  hidden = len(shown_cells(source)) - MOST_ROWS
   if hidden > 0:
     caption += f" The last {hidden} rows are not drawn."
   panels = tuple(
@@ -202,7 +202,7 @@ def _ratio_row(row: Numbers) -> Row:
 
 def trend_table(source: Source) -> Table:
   """The slope of the spread along the levels, and its p."""
-  shown = {one.cell.key: one for one in rows_of(source)}
+  shown = {one.cell.key: one for one in shown_cells(source)}
   table = source.table("trends")
   table = table[table["threshold_rule"] == RULES[0]]
   bands = []

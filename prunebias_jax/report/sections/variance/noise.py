@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
-from prunebias_jax.report.captions import drawn
+from prunebias_jax.report.captions import absent, drawn
 from prunebias_jax.report.drawing import plain
 from prunebias_jax.report.keys import Cell, Population
 from prunebias_jax.report.page import (
@@ -98,7 +98,9 @@ def widest_figure(source: Source) -> Figure:
       "All of them rest on fewer than 10 positives of a group, or fewer than "
       "10 predicted ones, in some model: most of this is noise. "
     )
+  named = [(_name(source, cell), cell) for cell in shown]
   caption += f"{drawn(source)} All panels have one vertical axis."
+  caption += absent(source, named)
   reason = ""
   if not source.pairs:
     reason = NO_IDENTITIES

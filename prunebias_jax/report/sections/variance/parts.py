@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from prunebias_jax.report.keys import rows_of
 from prunebias_jax.report.page import (
   Figure,
   Panel,
@@ -24,7 +25,6 @@ from prunebias_jax.report.sections.variance.cells import (
   Shown,
   amplifications,
   averaged,
-  of_population,
   overall,
   rates,
   records,
@@ -222,7 +222,7 @@ def part_table(source: Source) -> Table:
   data = pd.concat(numbers, ignore_index=True)
   bands = []
   for population in source.populations if len(data) else ():
-    own = of_population(data, population)
+    own = rows_of(data, population)
     rows = tuple(_row(by_name[row["name"]], row) for row in records(own))
     bands.append((population.label, rows))
   return Table(

@@ -8,7 +8,7 @@ import pandas as pd
 from prunebias_jax.analysis.columns import CELL, POPULATION
 from prunebias_jax.analysis.inference import detectable
 from prunebias_jax.analysis.variance.power import POWER
-from prunebias_jax.report.keys import Population
+from prunebias_jax.report.keys import Population, rows_of
 from prunebias_jax.report.page import (
   Figure,
   Panel,
@@ -26,7 +26,6 @@ from prunebias_jax.report.sections.variance.cells import (
   amplifications,
   averaged,
   gaps,
-  of_population,
   overall,
   rates,
   records,
@@ -93,7 +92,7 @@ def power_sentences(
   for population in spread(source.compressed):
     parts, pairs = [], set()
     for shown in cells:
-      own = of_population(numbers[shown.name], population)
+      own = rows_of(numbers[shown.name], population)
       own = own[np.isfinite(own["detectable_now"].to_numpy(np.float64))]
       if len(own):
         row = own.iloc[0]
@@ -186,7 +185,7 @@ def curve_numbers(source: Source, table: pd.DataFrame) -> pd.DataFrame:
   """
   rows = []
   for population in spread(source.compressed):
-    own = of_population(table, population)
+    own = rows_of(table, population)
     if own.empty or not float(own["sd_difference"].iloc[0]) > 0:
       continue
     row = own.iloc[0]
@@ -216,7 +215,7 @@ def _curve_panel(
     return Panel(slug=slug, title=title, reason=_why(table))
   lines, words = [], []
   for population in spread(source.compressed):
-    own = of_population(data, population)
+    own = rows_of(data, population)
     if own.empty:
       continue
     change = own["detectable"].to_numpy(np.float64)
@@ -265,7 +264,7 @@ def _needed_panel(
   title = f"Pairs to see a change of {DELTA:g}, {name}"
   data = pd.concat(
     [
-      of_population(table, population)
+      rows_of(table, population)
       for table in tables
       for population in populations
     ],
@@ -276,7 +275,7 @@ def _needed_panel(
   names = list(dict.fromkeys(data["name"]))
   kinds = []
   for population in spread(populations):
-    own = of_population(data, population).set_index("name").reindex(names)
+    own = rows_of(data, population).set_index("name").reindex(names)
     kinds.append(
       Points(
         label=population.label,
@@ -322,7 +321,7 @@ def power_table(source: Source, numbers: Mapping[str, pd.DataFrame]) -> Table:
     rows = [
       _row(shown, row)
       for shown in planned(source)
-      for row in records(of_population(numbers[shown.name], population))
+      for row in records(rows_of(numbers[shown.name], population))
     ]
     bands.append((f"{population.label} against dense", tuple(rows)))
   return Table(

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from prunebias_jax.report.keys import rows_of
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.plots import Part, shares
 from prunebias_jax.report.sections.variance.cells import (
@@ -11,7 +12,6 @@ from prunebias_jax.report.sections.variance.cells import (
   Shown,
   amplifications,
   averaged,
-  of_population,
   overall,
   records,
 )
@@ -89,7 +89,7 @@ def _panel(source: Source, slug: str, shown: Shown) -> Panel:
   populations = [
     one
     for one in source.populations
-    if np.isfinite(of_population(data, one)["share"]).any()
+    if np.isfinite(rows_of(data, one)["share"]).any()
   ][:MOST_ROWS]
   parts = []
   for name in names:
@@ -98,10 +98,7 @@ def _panel(source: Source, slug: str, shown: Shown) -> Panel:
       Part(
         label=name,
         share=np.array(
-          [
-            of_population(of_source, one)["share"].iloc[0]
-            for one in populations
-          ],
+          [rows_of(of_source, one)["share"].iloc[0] for one in populations],
           np.float64,
         ),
       )

@@ -9,7 +9,7 @@ import pandas as pd
 from prunebias_jax.analysis import sd_interval
 from prunebias_jax.analysis.columns import POPULATION
 from prunebias_jax.analysis.inference import unlike_normal
-from prunebias_jax.report.captions import means_of
+from prunebias_jax.report.captions import absent, means_of
 from prunebias_jax.report.drawing import plain
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.panels import NO_IDENTITIES, Line, lines_of
@@ -272,7 +272,8 @@ def _caption(source: Source, asked: Sequence[_Panel]) -> str:
     text += (
       f"{means_of(source, cells)}; the same ones at every level, so that "
       "levels can be compared. In variance.csv every population has the mean "
-      "over all that it has itself, and another sd. "
+      "over all that it has itself, and another sd."
+      f"{absent(source, cells)} "
     )
   hidden = max(0, len(asked) - MOST)
   if hidden:

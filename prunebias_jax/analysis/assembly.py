@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 import dataclasses
+import importlib.metadata
+import platform
 
 import numpy as np
 import xarray as xr
@@ -21,6 +23,8 @@ from prunebias_jax.analysis.evidence import Evidence
 from prunebias_jax.analysis.flags import AttributeFlag, BiasFlag, DirectionFlag
 from prunebias_jax.analysis.measure import Arrays
 
+# Whose versions an analysis records, besides Python's.
+PACKAGES = ("prunebias_jax", "numpy", "scipy", "pandas")
 # The dimensions of each variable after [member, threshold_rule].
 OUTPUT = "output"  # stands for "attribute" or "class"
 DIMENSIONS: dict[str, tuple[str, ...]] = {
@@ -71,6 +75,7 @@ def assemble(
       **dict(zip(WHERE, evidence.where, strict=True)),
       **dataclasses.asdict(evidence.options),
       "left_out": list(evidence.left_out),
+      "versions": _versions(),
     }
   )
   for name in measured[0][0]:
@@ -117,6 +122,12 @@ def assemble(
       "pair_value": ("pair", np.array(facts.pairs.value, str)),
     }
   )
+
+
+def _versions() -> dict[str, str]:
+  """What computed the numbers."""
+  found = {name: importlib.metadata.version(name) for name in PACKAGES}
+  return {**found, "python": platform.python_version()}
 
 
 def _purposes(evidence: Evidence) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """An analysis read back; its tables not before they are asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import contextlib
 import csv
 import dataclasses
@@ -13,8 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from prunebias_jax.analysis.columns import (
+  GROUP_METRICS,
   MAIN,
+  MEMBER,
   NULLABLE,
+  PARENT,
   TABLES,
   TEXT,
   WHERE,
@@ -24,7 +27,9 @@ from prunebias_jax.analysis.results import (
   ARRAYS,
   EXAMPLES,
   NOTES,
+  ROWS,
   SUMMARY,
+  VARIABLES,
   Analysis,
   recover,
   with_text,
@@ -35,6 +40,26 @@ from prunebias_jax.errors import InputError
 # Tables that either a multi-label task or one of exclusive classes has.
 OF_ONE_TASK = ("attributes", "classes", "correlations")
 Groups = dict[tuple[str, str], str]  # checkpoint, split -> group
+# What the arrays of any task hold.
+_NEEDED = (
+  *MEMBER,
+  PARENT,
+  "threshold_rule",
+  "group_identity",
+  "group_value",
+  "pair_identity",
+  "pair_value",
+  "accuracy",
+  "uncertainty",
+  "tcb",
+  "flags",
+  "bias_amplification",
+  "bias_amplification_flags",
+  *(f"group_{name}" for name in GROUP_METRICS),
+  "n_positive",
+  "n_negative",
+  "prevalence",
+)
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError)
 
 
@@ -53,12 +78,18 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
   directory = Path(directory)
   recover(directory)
   try:
-    stored = Stored(directory, _stamp(directory))
+    stamp = _stamp(directory)
     notes, summary = (
       json.loads((directory / name).read_text(encoding="utf-8"))
       for name in (NOTES, SUMMARY)
     )
     sentences = [Sentence(**one) for one in summary]
+    if not sentences or not all(isinstance(one, str) for one in notes):
+      name = NOTES if sentences else SUMMARY
+      raise ValueError(f"{name} does not hold its sentences")
+    arrays = _read_arrays(directory / ARRAYS)
+    stored = Stored(directory, stamp, arrays.attrs.pop(ROWS, {}))
+    _check_arrays(arrays)
     tables = [
       name
       for name in TABLES
@@ -69,7 +100,7 @@ def read(directory: str | os.PathLike[str]) -> Analysis:
     others, examples = _groups(directory / ARRAYS)
     return Analysis(
       tables=Lazy(tables, stored.table),
-      arrays=_read_arrays(directory / ARRAYS),
+      arrays=arrays,
       notes=notes,
       summary=sentences,
       others={
@@ -89,15 +120,21 @@ class Stored:
   Attributes:
     directory: the folder.
     stamp: of the analysis that it held when it was opened.
+    rows: how many rows were written into each table, where that is known.
   """
 
   directory: Path
   stamp: tuple[int, int]
+  rows: Mapping[str, int]
 
   def table(self, name: str) -> pd.DataFrame:
     """One of its tables."""
     with self._reading():
-      return _read_table(self.directory / f"{name}.csv")
+      table = _read_table(self.directory / f"{name}.csv")
+      written = self.rows.get(name, len(table))
+      if len(table) != written:
+        raise ValueError(f"{name}.csv has {len(table)} of {written} rows")
+      return table
 
   def group(self, groups: Groups, where: tuple[str, str]) -> xr.Dataset:
     """The arrays of one evaluation; `groups` says where they are."""
@@ -158,6 +195,9 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
     path, group=group, consolidated=False, chunks=None
   ) as stored:
     arrays = with_text(stored.load(), str)
+  gone = set(arrays.attrs.pop(VARIABLES, ())) - set(arrays.variables)
+  if gone:
+    raise ValueError(f"{path.name} lacks {', '.join(sorted(gone))}")
   # What was written before there were others says nothing of it.
   return arrays.assign_attrs(
     {
@@ -165,6 +205,13 @@ def _read_arrays(path: Path, group: str | None = None) -> xr.Dataset:
       for key, value in zip(WHERE, MAIN, strict=True)
     }
   )
+
+
+def _check_arrays(arrays: xr.Dataset) -> None:
+  """Refuses arrays of an older layout, which did not say what they hold."""
+  gone = [name for name in _NEEDED if name not in arrays.variables]
+  if gone:
+    raise ValueError(f"{ARRAYS} lacks {', '.join(gone)}")
 
 
 def _check_header(path: Path) -> None:

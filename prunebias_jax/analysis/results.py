@@ -26,6 +26,10 @@ ARRAYS = "analysis.zarr"
 NOTES = "notes.json"
 SUMMARY = "summary.json"
 EXAMPLES = "examples-"  # groups of `Analysis.examples` begin so
+# Attributes in analysis.zarr that say what was written: whoever reads it can
+# tell what is gone.
+ROWS = "rows"  # of each table
+VARIABLES = "variables"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,6 +127,8 @@ class Analysis:
       }
       for where, examples in self.examples.items():
         groups[EXAMPLES + _group(where)] = examples
+      rows = {name: len(table) for name, table in self.tables.items()}
+      groups[None] = self.arrays.assign_attrs({ROWS: rows})
       for group, arrays in groups.items():
         _storable(arrays).to_zarr(
           staging / ARRAYS,
@@ -167,7 +173,10 @@ def _write_json(path: Path, values: Sequence[Any]) -> None:
 
 def _storable(data: xr.Dataset) -> xr.Dataset:
   """Text as variable-length strings, the text type that zarr v3 specifies."""
-  return with_text(data, np.dtypes.StringDType())
+  names = sorted(map(str, data.variables))
+  return with_text(data, np.dtypes.StringDType()).assign_attrs(
+    {VARIABLES: names}
+  )
 
 
 def with_text(

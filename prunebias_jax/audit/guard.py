@@ -102,8 +102,13 @@ class Guard:
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/json":
       return 415, "accepted: application/json"
+    # A length beside chunks would say nothing of how much comes.
     length = headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > LARGEST_BODY:
+    if (
+      "transfer-encoding" in headers
+      or not length.isdecimal()
+      or int(length) > LARGEST_BODY
+    ):
       return 413, f"accepted: up to {LARGEST_BODY} bytes, and a length"
     return None
 

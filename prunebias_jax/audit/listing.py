@@ -38,7 +38,8 @@ def as_csv(verdicts: Sequence[Record]) -> str:
   here; the JSON has it as it is.
   """
   buffer = io.StringIO()
-  writer = csv.writer(buffer, lineterminator="\n")
+  # All text is quoted: that of a lone carriage return would not be.
+  writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
   writer.writerow(COLUMNS)
   for record in verdicts:
     values = record.to_dict()

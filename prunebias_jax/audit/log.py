@@ -108,9 +108,14 @@ class VerdictLog:
       plan: for a log that is begun; one that is there keeps its own.
 
     Raises:
-      InputError: another process writes it, it is another run's, or damaged.
+      InputError: another process writes it, it is another run's or damaged, or
+        there is a file where its folder should be.
       OSError: the directory cannot be written.
     """
+    if path.parent.exists() and not path.parent.is_dir():
+      raise InputError(
+        f"{path.parent} is a file; accepted: a folder of verdicts"
+      )
     self._held = contextlib.ExitStack()
     try:
       self._held.enter_context(store.locked(path.parent))

@@ -38,6 +38,8 @@ def write_gallery(office: Office, directory: Path, top: int) -> int:
   if top < 1:
     raise InputError(f"--top {top}; accepted: 1 and more")
   directory = directory.absolute()
+  if directory.exists() and not directory.is_dir():
+    raise InputError(f"{directory} is a file; accepted: a folder")
   strange = [
     path.name
     for path in (directory.iterdir() if directory.is_dir() else ())

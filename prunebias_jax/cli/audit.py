@@ -136,6 +136,8 @@ def audit(options: argparse.Namespace) -> None:
     check_reviewer(options.reviewer)
   if not 1 <= options.port <= 65535:
     raise InputError(f"--port {options.port}; accepted: 1 to 65535")
+  if not options.host:
+    raise InputError("--host is empty; accepted: an address of this machine")
   run = store.open_run(options.run_directory)
   offer_analysis(run)
   asked = {

@@ -248,6 +248,22 @@ class Source:
     values = self._paired[population][:, column].reshape(2, pairs)
     return values[::-1, np.isfinite(values).all(axis=0)]
 
+  def apart(
+    self, cell: Cell, population: Population
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of dense and of a population that need not pair: float64 [seed].
+
+    Those that have a value; a mean over the outputs goes over the outputs of
+    the row in the table "contrasts" of an unpaired population.
+    """
+    dense, column = self.dense_of(population), self._column.get(cell.key)
+    if dense is None or column is None:
+      return np.zeros(0), np.zeros(0)
+    values = self._apart[population][:, column]
+    sides = np.split(values, [self.size(population)])
+    here, there = (side[np.isfinite(side)] for side in sides)
+    return there, here
+
   def pairs_with(self, population: Population) -> int:
     """The number of pairs that a population makes with dense."""
     return len(self._pair_places[population]) // 2
@@ -268,8 +284,12 @@ class Source:
 
   def contrast(self, cell: Cell) -> Mapping[Population, Row]:
     """Rows of the table "contrasts" by population, of those that pair."""
-    rows = self._indexed["contrasts"].rows(cell)
+    rows = self.difference(cell)
     return {key: row for key, row in rows.items() if self.pairs_with(key)}
+
+  def difference(self, cell: Cell) -> Mapping[Population, Row]:
+    """Rows of the table "contrasts" by population, unpaired ones too."""
+    return self._indexed["contrasts"].rows(cell)
 
   def table(self, name: str) -> pd.DataFrame:
     """A table of the analysis by its name in `analysis.TABLES`."""
@@ -336,6 +356,17 @@ class Source:
       for population, places in self._pair_places.items()
       if places.size
     }
+
+  @functools.cached_property
+  def _apart(self) -> dict[Population, np.ndarray]:
+    """Cells of each population's members, then of its dense ones."""
+    found = {}
+    for population in self.compressed:
+      dense = self.dense_of(population)
+      if dense is not None:
+        both = [self._places[population], self._places[dense]]
+        found[population] = self._cells.flat(np.concatenate(both))[0]
+    return found
 
   @functools.cached_property
   def _averaged(self) -> dict[Population | None, np.ndarray]:

@@ -58,10 +58,12 @@ def write_report(
   directory = run.path if directory is None else directory
   _check(directory, formats)
   source = open_source(run)
-  sections = [make(source) for make in SECTIONS]
-  tables = {}
+  compared = None
   if compare is not None:
     compared = comparison.compare(source, open_source(compare))
+  sections = [make(source) for make in SECTIONS]
+  tables = {}
+  if compared is not None:
     sections.insert(COMPARED_BEFORE, comparison.section(compared))
     tables["comparison"] = compared.table
   page = render(source, sections, formats)

@@ -697,6 +697,31 @@ def test_reading_another_layout_is_refused(
     read(path)
 
 
+def test_what_is_gone_is_said(make_splits: MakeSplits, tmp_path: Path) -> None:
+  path = tmp_path / "analysis"
+  analyze(make_splits(names=("A",))).write(path)
+  header = (path / "groups.csv").read_text().partition("\n")[0]
+  for name, text, message in (
+    ("summary.json", "[]", r"summary\.json does not hold"),
+    ("summary.json", "null", "no analysis that can be read"),
+    ("notes.json", "[[]]", r"notes\.json does not hold"),
+    ("groups.csv", header + "\n", r"groups\.csv has 0 of \d+ rows; "),
+    ("groups.csv", "", r"groups\.csv lacks pruner"),
+  ):
+    before = (path / name).read_bytes()
+    (path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+      read(path).tables["groups"]
+    (path / name).write_bytes(before)
+  assert len(read(path).tables["groups"])
+  for name in ("auc", "group_identity"):
+    (path / "analysis.zarr" / name).rename(tmp_path / name)
+    with pytest.raises(InputError, match=rf"analysis\.zarr lacks {name}; "):
+      read(path)
+    (tmp_path / name).rename(path / "analysis.zarr" / name)
+  assert read(path).arrays.attrs["versions"]["numpy"] == np.__version__
+
+
 def test_a_table_is_read_when_it_is_asked_for(
   make_splits: MakeSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -528,6 +528,24 @@ def test_hostile_ids_and_notes_come_back_as_they_are(hostile, desk):
   assert [row["example_id"] for row in rows] == safe
 
 
+@pytest.mark.parametrize(
+  "note",
+  ["a\rb", "a\r\nb\n", "\u2028, \x00", '",\n"', "'", "x" * 4000, "𝄞" * 4000],
+)
+def test_any_note_is_exported_as_it_was_typed(hostile, desk, note):
+  one = desk(hostile)
+  one.post(row=0, question=0, verdict="atypical", note=note)
+  text = one.client.get("/export/verdicts.csv").content.decode()
+  (row,) = csv.DictReader(io.StringIO(text, newline=""))
+  assert row["note"] == note
+  exported = json.loads(one.client.get("/export/verdicts.json").text)
+  assert exported["verdicts"][0]["note"] == note
+  one.office.close()
+  again = Desk(open_run(one.office.run.path))
+  assert again.office.ledger.records[0].note == note
+  again.office.close()
+
+
 def test_pictures_are_those_of_the_data_set(faces, desk):
   from PIL import Image
 

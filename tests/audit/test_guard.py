@@ -122,6 +122,18 @@ def test_bodies_that_are_no_verdict_are_refused(
   assert office.ledger.records == []
 
 
+def test_a_length_beside_chunks_does_not_pass_for_one(client, office):
+  headers = {
+    **RIGHT,
+    "content-type": "application/json",
+    "content-length": "2",
+    "transfer-encoding": "chunked",
+  }
+  answer = client.post("/api/verdicts", content=b"{}", headers=headers)
+  assert answer.status_code == 413
+  assert office.ledger.records == []
+
+
 @pytest.mark.parametrize(
   "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""]
 )

@@ -180,6 +180,12 @@ def test_another_host_is_warned_of(run, monkeypatch, caplog):
     (lambda path: (path / "sweep.json").unlink(), (), "holds no run"),
     (lambda path: None, ("--reviewer", " "), "reviewer is ' '"),
     (lambda path: None, ("--port", "0"), "1 to 65535"),
+    (lambda path: None, ("--host", ""), "--host is empty; accepted"),
+    (
+      lambda path: (path / "audit").write_text(""),
+      (),
+      "audit is a file; accepted: a folder",
+    ),
     (lambda path: None, ("--controls", "2"), "controls 2.0; accepted"),
     (lambda path: None, ("--overlap", "-1"), "overlap -1.0; accepted"),
   ],

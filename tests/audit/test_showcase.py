@@ -70,6 +70,8 @@ def test_other_folders_are_left_alone(hostile, office, tmp_path):
     write_gallery(office(hostile), tmp_path / "mine", 5)
   with pytest.raises(InputError, match="--top 0"):
     write_gallery(office(hostile), tmp_path / "new", 0)
+  with pytest.raises(InputError, match="is a file; accepted: a folder"):
+    write_gallery(office(hostile), tmp_path / "mine" / "thesis.tex", 5)
   assert (tmp_path / "mine" / "thesis.tex").read_text() == "x"
 
 

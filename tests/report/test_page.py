@@ -13,10 +13,11 @@ import pytest
 
 from prunebias_jax import InputError, analysis, store
 from prunebias_jax.report import write_report
-from prunebias_jax.report.sections import SECTIONS, changes, facts
+from prunebias_jax.report.sections import SECTIONS, answers, changes, facts
 from prunebias_jax.report.sections.group_table import group_rows
 from prunebias_jax.report.source import Source, open_source
-from prunebias_jax.report.vocabulary import group_name
+from prunebias_jax.report.vocabulary import METRICS, group_name, probability
+from prunebias_jax.report.write import render
 
 NAMES = (
   "four",
@@ -365,7 +366,7 @@ def test_movers_leave_out_what_lacks_a_pair(
   bias = next(one for one in tables if one.title == "Bias amplification")
   rows = (*bias.up, *bias.down)
   assert {row.name for row in rows} == {"A · G", "C · G*"}
-  assert {row.pairs for row in rows} == {4}
+  assert {row.pairs for row in rows} == {"4"}
   write_report(run)
   data = pd.read_csv(
     run.path / "report" / "heat-map-difference.csv", keep_default_na=False
@@ -484,3 +485,47 @@ def test_zeros_that_differ_between_seeds_are_a_range() -> None:
 def test_a_loss_against_bias_is_told(loss: dict[str, Any], words: str) -> None:
   found = facts._loss(loss)
   assert (words in found) if words else not found
+
+
+def test_what_does_not_pair_is_compared_without_pairs(
+  make_run: Callable[..., store.Run],
+) -> None:
+  run = make_run(
+    names=("A", "B", "C"),
+    identities=("G",),
+    examples=120,
+    sparsities=(0.0, 0.9),
+    seeds=range(3),
+    analysed=False,
+  )
+  splits = {split: run.split(split) for split in ("train", "valid", "test")}
+  for split in splits.values():
+    split.attrs["paired"] = False
+  analysis.analyze(splits).write(run.path / "analysis")
+  source = open_source(run)
+  population = source.compressed[0]
+  assert not source.contrast(source.overall("accuracy"))
+  (block,) = changes.blocks(source)
+  assert not block.paired
+  table = source.table("contrasts")
+  for name in ("accuracy", "auc"):
+    row = table[
+      (table["metric"] == name)
+      & (table["attribute"] == "(mean)")
+      & (table["threshold_rule"] == "default")
+      & (table["identity"] == "")
+    ].iloc[0]
+    shown = next(one for one in block.rows if one.name == METRICS[name].title)
+    assert shown.difference == METRICS[name].change(row["difference"])
+    assert shown.t_p == probability(row["t_p"])
+    assert shown.pairs == "3 and 3"
+    dense, here = map(_row_numbers, (shown.dense, shown.here))
+    assert here - dense == pytest.approx(
+      METRICS[name].shown_change(row["difference"]), abs=0.011
+    )
+  moved = changes.movers(source, population)
+  assert all(row.pairs == "3 and 3" for one in moved for row in one.up)
+  text = _Parsed(render(source, [answers.section(source)], ("svg",))).text
+  assert "The members do not pair with dense ones" in text
+  assert "members do not pair, Welch's t, seeds of dense and compressed" in text
+  assert "dense model of the same seed" not in text

@@ -151,10 +151,9 @@ def _changes(joined: Joined, match: Match) -> _Sides:
   seeds: list[np.ndarray | None] = []
   begin = 0
   for pairs in match.pairs:
-    compressed, dense = values[begin : begin + 2 * len(pairs)].reshape(
-      2, len(pairs), -1
-    )
-    begin += 2 * len(pairs)
+    middle, end = begin + len(pairs), begin + 2 * len(pairs)
+    compressed, dense = values[begin:middle], values[middle:end]
+    begin = end
     change = compressed - dense
     # What is left of equal numbers is rounding, and would seem a spread.
     size = np.maximum(np.abs(compressed), np.abs(dense))

@@ -21,12 +21,13 @@ def section(source: Source) -> Section:
       Fragment(
         template="changes.html",
         values={
-          "no_changes": changes.missing_reason(source),
+          "no_changes": changes.nothing_reason(source),
           "changes": {rule: changes.blocks(source, rule) for rule in rules},
           "movers": [
             (population.label, changes.movers(source, population))
             for population in reversed(source.compressed)
           ],
+          "unpaired": changes.unpaired(source),
           "few": FEW_POSITIVES,
           "level": percent(source.level),
           "output": source.output,

@@ -19,6 +19,10 @@ NO_PAIRS = (
   "Not available: no pruned member pairs with a dense one, so there "
   "are no pairs to compare."
 )
+NO_COMPRESSED = (
+  "Not available: the run has no pruned or quantized members, so there is "
+  "nothing to compare with dense."
+)
 MOVERS = 5
 _METRICS = (
   "accuracy",
@@ -57,7 +61,8 @@ class Change:
   """A row: one metric of a population against dense, as texts.
 
   All of it goes over the same pairs and outputs; `partial` says which part of
-  the outputs that is, "" for all.
+  the outputs that is, "" for all. `pairs` is their number or, where members do
+  not pair, the numbers of seeds of dense and of the population.
   """
 
   name: str
@@ -68,15 +73,19 @@ class Change:
   interval: str
   t_p: str
   signflip_p: str
-  pairs: int
+  pairs: str
   partial: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Block:
-  """The rows of one population, and why some of their cells are empty."""
+  """The rows of one population, and why some of their cells are empty.
+
+  Where its members do not pair with dense ones, t is Welch's.
+  """
 
   title: str
+  paired: bool
   rows: tuple[Change, ...]
   reasons: tuple[str, ...]
 
@@ -92,10 +101,23 @@ class Movers:
 
 
 def missing_reason(source: Source) -> str:
-  """Why there is no comparison with dense; "" where there is one."""
+  """Why there is no paired comparison with dense; "" where there is one."""
   if source.dense is None:
     return NO_DENSE
   return "" if any(map(source.pairs_with, source.compressed)) else NO_PAIRS
+
+
+def nothing_reason(source: Source) -> str:
+  """Why there is no comparison with dense, not even of unpaired members."""
+  if source.dense is None:
+    return NO_DENSE
+  return "" if source.compressed else NO_COMPRESSED
+
+
+def unpaired(source: Source) -> str:
+  """Which compressed populations do not pair: "" for none, "some", "all"."""
+  apart = [not source.pairs_with(one) for one in source.compressed]
+  return "all" if apart and all(apart) else "some" if any(apart) else ""
 
 
 def blocks(source: Source, rule: str = "default") -> list[Block]:
@@ -119,7 +141,7 @@ def blocks(source: Source, rule: str = "default") -> list[Block]:
   return [
     _block(source, population, cells)
     for population in source.compressed
-    if source.contrast(source.overall("accuracy")).get(population) is not None
+    if source.difference(source.overall("accuracy")).get(population) is not None
   ]
 
 
@@ -153,7 +175,7 @@ def _block(
 ) -> Block:
   rows, reasons = [], []
   for metric, name, cell in cells:
-    contrast = source.contrast(cell).get(population)
+    contrast = source.difference(cell).get(population)
     if contrast is None:
       continue
     rows.append(_change(source, metric, name, cell, contrast, population))
@@ -161,6 +183,7 @@ def _block(
     reasons += [one for one in _reasons(contrast) if one not in partial]
   return Block(
     title=population.label,
+    paired=source.pairs_with(population) > 0,
     rows=tuple(rows),
     reasons=tuple(dict.fromkeys(reasons)),
   )
@@ -175,10 +198,10 @@ def _outputs(
   for row, output in enumerate(source.outputs):
     for column, pair in enumerate(pairs):
       cell = Cell(metric.name, output, *pair)
-      contrast = source.contrast(cell).get(population)
+      contrast = source.difference(cell).get(population)
       if contrast is None or not math.isfinite(contrast["difference"]):
         continue
-      if contrast["n_seeds"] < source.pairs_with(population):
+      if _lacks_seeds(source, cell, contrast, population):
         continue
       name = output
       if pair[0]:
@@ -199,6 +222,11 @@ def _change(
   population: Population,
 ) -> Change:
   dense, here = source.sides(cell, population)
+  pairs = str(contrast["n_seeds"])
+  if not source.pairs_with(population):
+    sides = source.apart(cell, population)
+    dense, here = (side.mean() if side.size else math.nan for side in sides)
+    pairs = f"{len(sides[0])} and {len(sides[1])}"
   return Change(
     name=name,
     unit=metric.unit,
@@ -208,9 +236,21 @@ def _change(
     interval=metric.change_interval(contrast["low"], contrast["high"]),
     t_p=probability(contrast["t_p"]),
     signflip_p=probability(contrast["signflip_p"]),
-    pairs=int(contrast["n_seeds"]),
+    pairs=pairs,
     partial=", ".join(_partial(contrast)),
   )
+
+
+def _lacks_seeds(
+  source: Source, cell: Cell, contrast: Row, population: Population
+) -> bool:
+  """Whether some pair, or some seed of what does not pair, has no value."""
+  pairs, dense = source.pairs_with(population), source.dense_of(population)
+  if pairs or dense is None:
+    return bool(contrast["n_seeds"] < pairs)
+  there, here = source.apart(cell, population)
+  both = source.size(dense) + source.size(population)
+  return len(there) + len(here) < both
 
 
 def _reasons(contrast: Row) -> list[str]:

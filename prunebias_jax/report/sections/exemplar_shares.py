@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from prunebias_jax.analysis.columns import ALL
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, Table, draw_panel, slug_of
 from prunebias_jax.report.plots import Bars, Points, bars, forest
@@ -12,6 +13,7 @@ from prunebias_jax.report.sections.exemplar_tables import (
   FEW,
   MOST_PANELS,
   NO_EXEMPLARS,
+  ONE_PAIR,
   averaged,
   compared,
   everyone,
@@ -257,10 +259,7 @@ def _null_text(whole: pd.DataFrame) -> str:
       "nothing can be exchanged."
     )
   if (whole["n_dense"] == 1).any():
-    text += (
-      " With one pair of members an exchange changes nothing: the two shares "
-      "are equal, and say nothing about compression."
-    )
+    text += f" {ONE_PAIR}"
   return text
 
 
@@ -314,7 +313,7 @@ def _most_changed(rows: pd.DataFrame) -> list[dict]:
 
 def _accuracy_row(row: dict) -> tuple[str, ...]:
   return (
-    row["attribute"],
+    "all classes" if row["attribute"] == ALL else row["attribute"],
     f"{row['n']:,}",
     number(_plain(row["n10"]), 0),
     number(_plain(row["n01"]), 0),

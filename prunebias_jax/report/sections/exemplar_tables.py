@@ -15,6 +15,10 @@ NO_EXEMPLARS = (
   "Not available: exemplars are found by comparing a compressed population "
   "with the dense one, and this run does not have both."
 )
+ONE_PAIR = (
+  "With one pair of members an exchange changes nothing: seeds alone give what "
+  "was observed, which says nothing about compression."
+)
 MOST_PANELS = 6
 FEW = 10  # examples or exemplars: fewer are marked
 

@@ -11,6 +11,7 @@ from prunebias_jax.report.sections.exemplar_tables import (
   FEW,
   MOST_PANELS,
   NO_EXEMPLARS,
+  ONE_PAIR,
   rows_of,
   sparsest_of,
   why,
@@ -97,8 +98,8 @@ def over_indexing_table(source: Source) -> Table:
   ]
   if more.empty:
     reason = (
-      "Not available: nobody is over-represented among as many as "
-      f"{FEW} exemplars."
+      f"Not available: among {FEW} exemplars or more nobody has a ratio above "
+      "1 and above that of seeds alone."
     )
     return Table(slug=slug, title=title, reason=reason)
   rows = ranked(more)[:_MOST_IN_TABLE]
@@ -130,11 +131,9 @@ def over_indexing_table(source: Source) -> Table:
       "with the smallest adjusted p (without p: the largest excess of the "
       f"share over what seeds alone give), among those with {FEW} exemplars or "
       "more and a ratio above 1 and above that of seeds alone. Chosen out of "
-      "so many they overstate themselves. Given the label: among the "
-      "examples that have it; "
-      "any: among all, where a group may lead only because it has more "
-      "positives. "
-      f"All are in analysis/over_indexing.csv.{why(rows)}"
+      "so many they overstate themselves. Given the label: among the examples "
+      "that have it; any: among all, where a group may lead only because it "
+      f"has more positives. All are in analysis/over_indexing.csv.{why(rows)}"
     ),
   )
 
@@ -285,6 +284,7 @@ def _caption(
     "seeds alone as high is no finding about compression. A ratio of 0 has no "
     "place on the axis, only its bar. "
     f"An asterisk marks fewer than {FEW} exemplars."
+    + (f" {ONE_PAIR}" if (table["n_dense"] == 1).any() else "")
     + (f" {count_of(cut, 'more group')} not drawn." if cut > 0 else "")
     + (
       " Not drawn, for want of exemplars or of the group: "

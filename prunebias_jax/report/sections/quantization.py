@@ -30,6 +30,7 @@ from prunebias_jax.report.vocabulary import (
   METRICS,
   NOT_AVAILABLE,
   Metric,
+  count_of,
   listed,
   number,
 )
@@ -155,7 +156,8 @@ def bias_figure(source: Source) -> Figure:
 def group_figure(source: Source) -> Figure:
   """The change of the groups' errors: of dense, and of the sparsest level."""
   slug, title = "quantized-groups", "Error of every group, by quantization"
-  levels = dict.fromkeys((_levels(source)[0], _levels(source)[-1]))
+  last = source.sparsest or source.populations[-1]
+  levels = dict.fromkeys((_levels(source)[0], _level_name(last)))
   chosen = {level: _at(source, level) for level in levels}
   whole = (
     "over all examples"
@@ -258,10 +260,26 @@ def _level_name(population: Population) -> str:
 
 
 def _levels(source: Source) -> list[str]:
-  """The rows of a panel: at most `LEVELS`, from dense to the sparsest."""
-  found = list(dict.fromkeys(map(_level_name, source.populations)))
-  places = np.linspace(0, len(found) - 1, min(LEVELS, len(found)))
-  return [found[place] for place in places.round().astype(int)]
+  """The rows of a panel, at most `LEVELS` unless there are more pruners.
+
+  From dense to the sparsest population of the pruner of that one, then the
+  highest level of every other pruner.
+  """
+  sparsest = source.sparsest
+  pruners = ("dense", "" if sparsest is None else sparsest.pruner)
+  own, other = [], {}
+  for population in source.populations:
+    if population.pruner in pruners:
+      own.append(_level_name(population))
+    else:
+      other[population.pruner] = _level_name(population)
+  own = list(dict.fromkeys(own))
+  room = max(LEVELS - len(other), 2)
+  places = np.linspace(0, len(own) - 1, min(room, len(own)))
+  return [
+    *(own[place] for place in places.round().astype(int)),
+    *other.values(),
+  ]
 
 
 def _at(source: Source, level: str) -> list[Population]:
@@ -390,7 +408,9 @@ def _lower(title: str) -> str:
 def _reading(source: Source) -> str:
   """How the panels are to be read."""
   left = len(set(map(_level_name, source.populations))) - len(_levels(source))
-  more = f" {left} levels in between are not drawn." if left else ""
+  more = ""
+  if left > 0:
+    more = f" {count_of(left, 'more level')} in analysis/contrasts.csv."
   return (
     "A row for each pruner and sparsity, a mark for each quantization: the "
     "change against dense members that are not quantized, of the same seeds. "

@@ -87,6 +87,13 @@ def queue_figure(source: Source) -> Figure:
     )
     + "No interval: lines that nearly touch may change places with other seeds "
     "or other examples."
+    + (
+      " With one pair of members seeds cannot be told from compression: the "
+      "queue is in the order of the change of probability, and a variance over "
+      "seeds ranks nothing."
+      if (table["n_dense"] == 1).any()
+      else ""
+    )
     + _rest(source, table, shown, "analysis/queue.csv")
     + why(table)
   )

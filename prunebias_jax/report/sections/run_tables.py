@@ -21,6 +21,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
   try:
     table = pd.read_csv(
       path,
+      dtype=dict.fromkeys(_TEXT, str),
       keep_default_na=False,
       na_values={
         one: ["", "nan", "NaN"] for one in columns if one not in _TEXT

@@ -165,9 +165,8 @@ def _caption(verdicts: Sequence[Record]) -> str:
     f"{percent(LEVEL)} % interval, which takes verdicts as independent: where "
     "several people judge one case, or one person judges all, it is too short. "
     "It says nothing of other seeds or other people. A difference between "
-    "exemplars and controls is no proof that compression causes it: "
-    "exemplars are hard "
-    "examples."
+    "exemplars and controls is no proof that compression causes it: exemplars "
+    "are hard examples."
     + (
       f" Not counted: {count_of(left, 'verdict')} of someone who had seen what "
       "the models say, or from outside a queue."

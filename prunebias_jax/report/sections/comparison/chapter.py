@@ -19,7 +19,7 @@ def section(comparison: Comparison) -> Section:
   """What differs, both runs' lines, and the differences."""
   return Section(
     slug="comparison",
-    title=f"Against {comparison.names[1]}",
+    title=f"Against {_full_names(comparison)[1]}",
     short=f"Against {comparison.names[1]}",
     text=tuple(_text(comparison)),
     parts=(
@@ -36,11 +36,11 @@ def section(comparison: Comparison) -> Section:
 
 def _text(comparison: Comparison) -> list[str]:
   """What is compared, and what not."""
-  runs = [source.run for source in comparison.sources]
   names = [
-    f"“{run.name or run.path.name}”"
-    + (f" ({short})" if short != run.name else "")
-    for run, short in zip(runs, comparison.names, strict=True)
+    f"“{full}”" + (f" (below: {short})" if short != full else "")
+    for full, short in zip(
+      _full_names(comparison), comparison.names, strict=True
+    )
   ]
   found = [
     f"This run, {names[0]}, is compared with {names[1]}. What differs between "
@@ -54,6 +54,12 @@ def _text(comparison: Comparison) -> list[str]:
   ]
   rates = _train_rates(comparison)
   return [*found, rates] if rates else found
+
+
+def _full_names(comparison: Comparison) -> list[str]:
+  """The runs' names as they are, which may be the same."""
+  runs = [source.run for source in comparison.sources]
+  return [run.name or run.path.name for run in runs]
 
 
 def _populations(comparison: Comparison) -> str:

@@ -50,8 +50,9 @@ def figure(comparison: Comparison) -> Figure:
     "(right or below: above 0 compression added more in "
     f"{other}). Bars: {level} % interval of "
     f"{_method(comparison)}, which takes seeds as random and normal, all three "
-    "splits as fixed: it does not tell what other data would do. An arrow "
-    "where a bar leaves the plot. Numbers of seeds stand in the tables below."
+    "splits as fixed: it does not tell what other data would do. BA: bias "
+    "amplification. An arrow where a bar leaves the plot. Numbers of seeds "
+    "stand in the tables below."
   )
   reason = _missing(comparison, VALUE)
   if reason:

@@ -120,8 +120,10 @@ def _numbers(comparison: Comparison) -> tuple[pd.DataFrame, str]:
 def _shares(source: Source) -> dict[Population, pd.Series]:
   """Rows of the table over all outputs and everyone, by population."""
   table = source.table("exemplar_tests")
+  # A single attribute has no mean beside it.
+  names = [MEAN, ALL, *(source.outputs if len(source.outputs) == 1 else ())]
   rows = table[
-    table["attribute"].isin([MEAN, ALL])
+    table["attribute"].isin(names)
     & (table["identity"] == EVERYONE)
     & table["cie_share"].notna()
   ]

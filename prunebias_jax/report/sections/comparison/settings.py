@@ -10,7 +10,12 @@ from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import listed
 
 # What differs between any two runs and tells nothing.
-_UNTOLD = ("Begun", "Time, all members", "Time per member")
+_UNTOLD = (
+  "Begun",
+  "Measured to choose it",
+  "Time, all members",
+  "Time per member",
+)
 # What leaves a seed's initial parameters and its order of examples alone.
 _PARTS = ("loss.", "pruning.", "execution.")
 _PHASES = ("train.", "dense.", "finetune.")
@@ -67,8 +72,8 @@ def pairing(
     return False, (
       f"The runs are compared without pairs (Welch), because {obstacle}. "
       "Welch's interval takes the seeds of the two runs as unrelated; where "
-      "members of equal seed resemble each other all the same, it is wider "
-      "than it need be."
+      "members of equal seed resemble each other all the same, or are the same "
+      "models, it is wider than it need be, and its p larger."
     )
   changed = [
     path

@@ -147,7 +147,8 @@ def test_train_needs_a_workdir_and_a_config(capsys, tmp_path):
   ("workdir", "message"),
   [
     ("", "argument --workdir: '' is no path; accepted: a directory"),
-    ("/proc/x", "/proc/x cannot hold a run (No such file or directory); "),
+    ("/proc/x", "/proc/x cannot be made (No such file or directory); "),
+    ("x" * 300, "File name too long"),
   ],
 )
 def test_a_workdir_that_cannot_be(capsys, tmp_path, workdir, message):

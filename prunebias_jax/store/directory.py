@@ -21,8 +21,9 @@ def locked(path: Path) -> Iterator[None]:
   anything in it.
 
   Raises:
-    InputError: another process trains in it, or it is no directory and cannot
-      be made one.
+    InputError: another process trains in it, or it is no directory and its
+      parent can hold none.
+    OSError: it cannot be written to.
   """
   if path.exists() and not path.is_dir():
     raise InputError(f"{path} is a file; accepted: a directory for a run")
@@ -30,10 +31,10 @@ def locked(path: Path) -> Iterator[None]:
   try:
     path.mkdir(parents=True, exist_ok=True)
     file = (path / LOCK).open("w")
-  except OSError as error:
+  except FileNotFoundError as error:
     raise InputError(
-      f"{path} cannot hold a run ({error.strerror}); accepted: a directory "
-      "that can be written to"
+      f"{path} cannot be made ({error.strerror}); accepted: a directory that "
+      "can be written to"
     ) from error
   with file:
     try:

@@ -23,7 +23,8 @@ def _gap(name: str, title: str) -> Metric:
     change_unit="points",
     scale=100,
     decimals=2,
-    meaning="largest minus smallest rate of the groups of an identity",
+    meaning="largest minus smallest rate of the groups of an identity; few "
+    "examples alone make it larger than 0",
   )
 
 
@@ -45,7 +46,8 @@ MEASURES: dict[str, Metric] = {
     change_unit="points",
     scale=100,
     decimals=2,
-    meaning="size of bias amplification, up or down; 0 is none",
+    meaning="size of bias amplification, up or down; few examples alone make "
+    "it larger than 0",
   ),
   GAPS[0]: _gap(GAPS[0], "FPR gap"),
   GAPS[1]: _gap(GAPS[1], "FNR gap"),

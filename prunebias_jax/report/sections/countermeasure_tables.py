@@ -24,7 +24,8 @@ _WORDS = (
   (
     "none",
     "nothing",
-    "an attribute is predicted where its probability is above 1/2",
+    "an attribute is predicted where its probability is above 1/2, of "
+    "exclusive classes the likeliest",
     "nothing",
     "the model",
   ),

@@ -103,7 +103,8 @@ def _caption(source: Source, measures: Sequence[Measure]) -> str:
     if source.most_seeds == 1
     else f"Bars: the {level} % t interval of the change against doing nothing "
     "in the same models, drawn around the mean: one that does not reach the "
-    "dashed line shows a change. It takes seeds as random and their changes as "
+    "dashed line shows a change, if it is the only one looked at: nothing is "
+    "corrected for their number. It takes seeds as random and their changes as "
     "normal, validation and test examples as fixed; the seeds' own spread is "
     "in the CSV file."
   )

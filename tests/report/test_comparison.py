@@ -11,7 +11,9 @@ import pytest
 
 from prunebias_jax import cli, store
 from prunebias_jax.errors import InputError
+from prunebias_jax.report import write
 from prunebias_jax.report.page import Figure, Section, Table
+from prunebias_jax.report.sections import methods
 from prunebias_jax.report.sections.comparison import compare, section
 from prunebias_jax.report.sections.comparison.settings import pairing
 from prunebias_jax.report.source import open_source
@@ -50,11 +52,17 @@ def two(make_run: MakeRun) -> Two:
 
 @pytest.fixture(scope="module")
 def folder(two: Two, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-  """The first run's report about the second, in a directory of its own."""
+  """The first run's report about the second, in a directory of its own.
+
+  Without the chapters that are about one run: they take long to draw.
+  """
   path = tmp_path_factory.mktemp("compared") / "there"
   run, other = (str(one.path) for one in two)
   options = ["--compare", other, "--formats", "svg", "--output", str(path)]
-  assert cli.main(["report", run, *options]) == 0
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(write, "SECTIONS", (methods.samples_section,))
+    patch.setattr(write, "COMPARED_BEFORE", 0)
+    assert cli.main(["report", run, *options]) == 0
   return path
 
 

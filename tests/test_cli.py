@@ -5,17 +5,20 @@ import json
 import logging
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
+from foreign import archive, saved
 import pytest
 
 from prunebias_jax import cli, config, config_file, store
+from prunebias_jax.cli.counts import counted
 
 ROOT = Path(__file__).parents[1]
 TINY = """
   --seeds 0,1 --sparsities 0,.9 --data.size 8 --data.train 200 --data.valid 40
-  --data.test 60 --model.width .25 --train.epochs 2 --train.warmup 0
+  --data.test 60 --model.name nets:Flat --train.epochs 2 --train.warmup 0
   --pruning.start 1 --pruning.end 2 --execution.devices 1 --execution.mode map
 """.split()
 DIGITS = str(ROOT / "configs/digits.py")
@@ -91,8 +94,9 @@ def test_one_seed_goes_on_and_says_so(tmp_path, capsys):
 def test_dry_run_writes_nothing(tmp_path, capsys):
   workdir = tmp_path / "run"
   arguments = ["train", DIGITS, "--workdir", str(workdir), "--dry-run", *TINY]
-  assert cli.main(arguments) == 0
+  assert cli.main([*arguments, "--seeds", "5"]) == 0
   out = capsys.readouterr().out
+  assert "2 (1 seed x 2 sparsities)" in out
   for word in ("members", "memory", "disk", "time"):
     assert word in out
   assert not workdir.exists()
@@ -121,12 +125,12 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
   ],
 )
 def test_bad_settings(capsys, tmp_path, arguments, message):
-  workdir = tmp_path / "run"
+  workdir = tmp_path / "runs/run"
   line = refused(
     capsys, "train", DIGITS, "--workdir", workdir, *TINY, *arguments
   )
   assert message in line
-  assert not (workdir / store.SWEEP).exists()
+  assert not list(tmp_path.iterdir())
 
 
 def test_train_needs_a_workdir_and_a_config(capsys, tmp_path):
@@ -137,6 +141,28 @@ def test_train_needs_a_workdir_and_a_config(capsys, tmp_path):
   assert "CONFIG" in refused(capsys, "train")
   assert "invalid choice: 'trian'" in refused(capsys, "trian")
   assert "VERB" in refused(capsys)
+
+
+@pytest.mark.parametrize(
+  ("workdir", "message"),
+  [
+    ("", "argument --workdir: '' is no path; accepted: a directory"),
+    ("/proc/x", "/proc/x cannot be made (No such file or directory); "),
+    ("x" * 300, "File name too long"),
+  ],
+)
+def test_a_workdir_that_cannot_be(capsys, tmp_path, workdir, message):
+  file = saved(tmp_path / "logits.npz", archive())
+  for command in (["import", file], ["train", DIGITS, *TINY]):
+    line = refused(capsys, *command, "--workdir", workdir)
+    assert message in line
+
+
+def test_one_of_a_thing_is_no_plural():
+  assert counted(1, "member") == "1 member"
+  assert counted(1, "sparsity", "sparsities") == "1 sparsity"
+  assert counted(0, "member") == "0 members"
+  assert counted(2000, "sparsity", "sparsities") == "2,000 sparsities"
 
 
 @pytest.mark.parametrize("verb", ["analyze", "report", "inspect"])
@@ -151,9 +177,10 @@ def test_another_run_in_the_workdir(capsys, run):
   assert "holds a different run: train.epochs is 2 there and 3 here" in line
 
 
-def test_analyze_names_a_damaged_member_and_keeps_the_tables(capsys, tmp_path):
-  path = tmp_path / "run"
-  assert cli.main(["train", DIGITS, "--workdir", str(path), *TINY]) == 0
+def test_analyze_names_a_damaged_member_and_keeps_the_tables(
+  run, capsys, tmp_path
+):
+  path = shutil.copytree(run, tmp_path / "run")
   assert cli.main(["analyze", str(path)]) == 0
   before = (path / "analysis/attributes.csv").read_bytes()
   chunk = path / "logits.zarr/test/logits/c/3/0/0"
@@ -168,10 +195,9 @@ def test_a_margin_that_is_none(capsys, run):
   assert "safe_margin 0.0; accepted: above 0, finite" in line
 
 
-def test_report_before_analyze(capsys, tmp_path):
-  path = tmp_path / "run"
-  assert cli.main(["train", DIGITS, "--workdir", str(path), *TINY]) == 0
-  capsys.readouterr()
+def test_report_before_analyze(run, capsys, tmp_path):
+  path = shutil.copytree(run, tmp_path / "run")
+  shutil.rmtree(path / "analysis", ignore_errors=True)
   assert f"prunebias analyze {path}" in refused(capsys, "report", path)
 
 
@@ -250,10 +276,10 @@ def test_shards_merge_into_the_run_made_at_once(run, tmp_path, capsys):
 
 
 def test_merge_refuses_what_does_not_belong_together(run, tmp_path, capsys):
-  other = tmp_path / "other"
-  options = [*TINY, "--seeds", "9", "--train.epochs", "3"]
-  assert cli.main(["train", DIGITS, "--workdir", str(other), *options]) == 0
-  capsys.readouterr()
+  other = shutil.copytree(run, tmp_path / "other")
+  facts = json.loads((other / store.SWEEP).read_text())
+  facts["sweep"]["train"]["epochs"] = 3
+  (other / store.SWEEP).write_text(json.dumps(facts))
   out = tmp_path / "out"
   line = refused(capsys, "merge", run, other, "--workdir", out)
   assert "another config" in line

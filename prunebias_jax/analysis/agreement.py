@@ -22,7 +22,11 @@ from prunebias_jax.analysis.flags import (
   AttributeFlag,
   join_reasons,
 )
-from prunebias_jax.analysis.inference import mean_interval
+from prunebias_jax.analysis.inference import (
+  MARK,
+  mean_interval,
+  unlike_normal,
+)
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.tables import frame, population_columns
 
@@ -170,6 +174,7 @@ def _rows(
   if not independent:
     numbers["low"] = numbers["high"] = np.full(count, np.nan)
   several = (len(members) > 1) & ~undecided
+  unlike = unlike_normal(churn) & np.isfinite(numbers["low"])
   columns = {
     **population_columns(population, count),
     "threshold_rule": np.full(
@@ -199,6 +204,7 @@ def _rows(
           ~undecided & (len(pairs) == 1),
           "no interval against dense: one pair",
         ),
+        (~undecided & unlike, MARK),
         *([(~undecided, note)] if note and len(pairs) else []),
       ],
     ),

@@ -22,8 +22,10 @@ from prunebias_jax.analysis.flags import (
   join_reasons,
 )
 from prunebias_jax.analysis.inference import (
+  MARK,
   benjamini_hochberg,
   paired_contrast,
+  unlike_normal,
   welch,
 )
 from prunebias_jax.analysis.parents import by_parent
@@ -61,7 +63,7 @@ def class_test(
     float64 [class] each: shift_dense, shift_compressed (mean recall -
     accuracy), difference, low, high, p (two-sided) and p_adjusted (Benjamini
     and Hochberg over the classes). NaN where a side has one member, or none
-    has any spread.
+    has any spread. And unlike, bool [class]: the seeds do not look normal.
   """
   # Both are shares of counts: what they differ by at this place is rounding,
   # which must not pass for a spread over seeds.
@@ -72,9 +74,11 @@ def class_test(
   if pairs and parity == "default":
     contrast = paired_contrast(here, dense, level=level)
     difference, p = contrast.difference, contrast.t_p
+    unlike = unlike_normal(here - dense)
   else:
     compared = welch(here, dense, level=level)
     difference, p = compared.difference, compared.p
+    unlike = unlike_normal(here) | unlike_normal(dense)
   return {
     "shift_dense": dense.mean(axis=0),
     "shift_compressed": here.mean(axis=0),
@@ -83,6 +87,7 @@ def class_test(
     "high": difference.high,
     "p": p,
     "p_adjusted": benjamini_hochberg(p),
+    "unlike": unlike,
   }
 
 
@@ -126,6 +131,7 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
       if not independent:
         for name in ("low", "high", "p", "p_adjusted"):
           numbers[name] = np.full(len(numbers[name]), np.nan)
+      unlike = numbers.pop("unlike") & np.isfinite(numbers["low"])
       few = min(map(len, sides)) == 1
       test = PAPER if parity == "paper" else PAIRED if paired else UNPAIRED
       count = arrays.sizes[output]
@@ -139,7 +145,7 @@ def class_tests_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         **numbers,
         "test": np.full(count, test, object),
         "reason": _reasons(
-          arrays, place, np.isnan(numbers["p"]) & independent, few, note
+          arrays, place, np.isnan(numbers["p"]) & independent, unlike, few, note
         ),
       }
       parts.append(frame("class_tests", columns, arrays))
@@ -157,7 +163,12 @@ def _of_sides(
 
 
 def _reasons(
-  arrays: xr.Dataset, rule: int, missing: np.ndarray, few: bool, note: str
+  arrays: xr.Dataset,
+  rule: int,
+  missing: np.ndarray,
+  unlike: np.ndarray,
+  few: bool,
+  note: str,
 ) -> np.ndarray:
   """Why there is no test, or what it is about: object [class]."""
   positive, negative = (
@@ -174,6 +185,7 @@ def _reasons(
       (positive == 0, "no example of it"),
       (there & (negative == 0), "all examples are of it"),
       (there & missing, f"not available: {same}"),
+      (there & unlike, MARK),
       (there & bool(note), note),
     ],
   )

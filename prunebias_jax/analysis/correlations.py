@@ -16,7 +16,7 @@ from prunebias_jax.analysis.flags import (
   AttributeFlag,
   join_reasons,
 )
-from prunebias_jax.analysis.inference import Interval
+from prunebias_jax.analysis.inference import MARK, Interval, unlike_normal
 from prunebias_jax.analysis.inference.spread import ROUNDING
 from prunebias_jax.analysis.rates import divide
 from prunebias_jax.analysis.tables import frame, population_columns
@@ -25,6 +25,9 @@ OF = {
   "predictions": "prediction_correlation",
   "errors": "error_correlation",
 }
+CONSTANT_LABELS = (
+  "labels not available: one of the two is constant in the labels"
+)
 
 
 def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
@@ -58,6 +61,8 @@ def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
         reasons = _reasons(
           seeds, len(own), n_pairs, len(pairs), change, independent, note
         )
+        marked = unlike_normal(difference) & np.isfinite(change.low)
+        here = ~(lacking[first] | lacking[second])
         missing = np.full(count, np.nan)
         columns = {
           **population_columns(population, count),
@@ -72,10 +77,14 @@ def correlations_table(evidence: Evidence, arrays: xr.Dataset) -> pd.DataFrame:
           "change": change.estimate,
           "low": change.low if independent else missing,
           "high": change.high if independent else missing,
-          "reason": np.where(
-            lacking[first] | lacking[second],
-            NO_THRESHOLD,
-            reasons,
+          "reason": join_reasons(
+            count,
+            [
+              (~here, NO_THRESHOLD),
+              *((here & mask, text) for mask, text in reasons),
+              (here & marked & independent, MARK),
+              (np.isnan(labels), CONSTANT_LABELS),
+            ],
           ),
         }
         parts.append(frame("correlations", columns, arrays))
@@ -122,23 +131,20 @@ def _reasons(
   change: Interval,
   independent: bool,
   note: str,
-) -> np.ndarray:
-  """What is missing, and in how many seeds: object [cell]."""
+) -> list[tuple[np.ndarray, str]]:
+  """What is missing, and in how many seeds: masks [cell], and texts."""
   same = (n_pairs > 1) & np.isnan(change.low) & independent
-  return join_reasons(
-    len(seeds),
-    [
-      (seeds == 0, "not available: one of the two is constant in every seed"),
-      *(
-        (seeds == found, f"{found} of {members} seeds have a value")
-        for found in range(1, members)
-      ),
-      *(
-        ((seeds > 0) & (n_pairs == found), f"{found} of {pairs} pairs have one")
-        for found in range(pairs)
-      ),
-      (n_pairs == 1, "no interval: one pair"),
-      (same, "no interval: the same change in every seed"),
-      *([(n_pairs > 0, note)] if note else []),
-    ],
-  )
+  return [
+    (seeds == 0, "not available: one of the two is constant in every seed"),
+    *(
+      (seeds == found, f"{found} of {members} seeds have a value")
+      for found in range(1, members)
+    ),
+    *(
+      ((seeds > 0) & (n_pairs == found), f"{found} of {pairs} pairs have one")
+      for found in range(pairs)
+    ),
+    (n_pairs == 1, "no interval: one pair"),
+    (same, "no interval: the same change in every seed"),
+    *([(n_pairs > 0, note)] if note else []),
+  ]

@@ -24,7 +24,11 @@ from prunebias_jax.analysis.flags import (
   AttributeFlag,
   join_reasons,
 )
-from prunebias_jax.analysis.inference import mean_interval
+from prunebias_jax.analysis.inference import (
+  MARK,
+  mean_interval,
+  unlike_normal,
+)
 from prunebias_jax.analysis.parents import by_parent
 from prunebias_jax.analysis.relative import ratio_of_means
 from prunebias_jax.analysis.tables import (
@@ -106,7 +110,8 @@ def _compare(
     everywhere = np.ones(len(zero), bool)
     return numbers, [*doubts, (everywhere, "no intervals: no seed pairs")]
   scale = 100 * np.maximum(compressed, dense).max(axis=0)
-  change = mean_interval(100 * (compressed - dense), level=level, scale=scale)
+  differences = 100 * (compressed - dense)
+  change = mean_interval(differences, level=level, scale=scale)
   found = ratio_of_means(compressed, dense, level=level)
   numbers |= {
     "low": change.low,
@@ -133,6 +138,7 @@ def _compare(
       ratio_only & ~found.unbounded,
       "no interval of the relative change: the same in every seed",
     ),
+    (np.isfinite(change.low) & unlike_normal(differences), MARK),
   ]
 
 

@@ -223,7 +223,8 @@ def frame(
     wanted = (*KEY, *purposes, *wanted[len(KEY) :])
   assert set(columns) == set(wanted)
   table = pd.DataFrame({key: columns[key] for key in wanted})
-  return table.astype(dict.fromkeys(NULLABLE[name], "Int64"))
+  counts = NULLABLE[name]
+  return table.astype(dict.fromkeys(counts, "Int64")) if counts else table
 
 
 def member_columns(

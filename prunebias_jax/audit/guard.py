@@ -98,7 +98,10 @@ class Guard:
     if origin is not None and origin.partition("://")[2] != host:
       return 403, "another site may not write here"
     if not self._is_right(given):
-      return 403, "the token is missing or of an earlier start: reload the page"
+      return 403, (
+        "the token is missing or of an earlier start: open the link that "
+        "`prunebias audit` printed"
+      )
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/json":
       return 415, "accepted: application/json"

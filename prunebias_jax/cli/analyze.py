@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prunebias_jax import store
 from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.counts import counted
 from prunebias_jax.errors import InputError
 
 
@@ -84,13 +85,14 @@ def analyze(options: argparse.Namespace) -> None:
       f"{run.path} has no finished member; train it to the end first"
     )
   if not done.all():
-    print(f"{(~done).sum()} of {len(done)} members are not finished: left out")
+    rest = counted((~done).sum(), "unfinished member")
+    print(f"{rest} of {len(done)} left out")
   result = run.analyze(chosen, contamination(run))
   for sentence in result.summary:
     print(sentence.text)
   for note in result.notes:
     print(note)
   print(
-    f"{len(result.tables)} tables in {run.path / 'analysis'}; next: "
+    f"{counted(len(result.tables), 'table')} in {run.path / 'analysis'}; next: "
     f"prunebias report {run.path}"
   )

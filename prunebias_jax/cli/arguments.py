@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 import difflib
+from pathlib import Path
 from typing import NoReturn
 
 from prunebias_jax.errors import InputError
@@ -30,6 +31,13 @@ class Parser(argparse.ArgumentParser):
       hint = f"did you mean {near[0]}?" if near else f"see {self.prog} --help"
       message = f"unknown argument {name}; {hint}"
     raise InputError(message)
+
+
+def directory(text: str) -> Path:
+  """Reads a path; an empty one, a variable that is not set, is no path."""
+  if not text:
+    raise argparse.ArgumentTypeError("'' is no path; accepted: a directory")
+  return Path(text)
 
 
 class Verbs:

@@ -160,9 +160,12 @@ def audit(options: argparse.Namespace) -> None:
     office.close()
     print(f"{count} examples in {options.export / 'index.html'}")
     return
-  unfinished = int((~run.members()["done"]).sum())
-  if unfinished:
-    print(f"{unfinished} members of {run.path} are not finished: left out")
+  done = run.members()["done"]
+  if not done.all():
+    print(
+      f"{int((~done).sum())} of {len(done)} members of {run.path} are not "
+      "finished: left out"
+    )
   for notice in (office.read_only, office.cases.reason):
     if notice:
       print(notice)

@@ -14,6 +14,8 @@ REFUSALS = {
   errno.EROFS,
   errno.EFBIG,
   errno.ENOTDIR,
+  errno.ENAMETOOLONG,
+  errno.ELOOP,
   errno.EISDIR,
 }
 

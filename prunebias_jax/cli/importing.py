@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from prunebias_jax import store
-from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.arguments import Verbs, directory
+from prunebias_jax.cli.counts import counted
 from prunebias_jax.errors import InputError
 
 # Options that only folders have.
@@ -30,7 +31,7 @@ def add(verbs: Verbs) -> None:
   parser.add_argument(
     "--workdir",
     metavar="RUN",
-    type=Path,
+    type=directory,
     required=True,
     help="directory of the run",
   )
@@ -114,8 +115,8 @@ def summary(run: store.Run) -> list[str]:
   if len(bad):
     names = "; ".join(store.member_name(one) for _, one in bad.iterrows())
     lines.append(
-      f"{len(bad)} of {len(members)} members are left out, for their logits "
-      f"are not finite: {names}"
+      f"{len(bad)} of {counted(len(members), 'member')} are left out, for "
+      f"their logits are not finite: {names}"
     )
   lines += [
     f"there are no {split} labels"
@@ -124,7 +125,8 @@ def summary(run: store.Run) -> list[str]:
   ]
   count = run.split("test").sizes["example"]
   lines.append(
-    f"{len(members) - len(bad)} members on {count:,} test examples in "
-    f"{run.path}; next: prunebias analyze {run.path}"
+    f"{counted(len(members) - len(bad), 'member')} on "
+    f"{counted(count, 'test example')} in {run.path}; next: "
+    f"prunebias analyze {run.path}"
   )
   return lines

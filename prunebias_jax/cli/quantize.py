@@ -6,6 +6,7 @@ from pathlib import Path
 from prunebias_jax import store
 from prunebias_jax.cli import train as training
 from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.counts import counted
 
 
 def add(verbs: Verbs) -> None:
@@ -57,6 +58,6 @@ def quantize(options: argparse.Namespace) -> None:
   run = quantize_run(run.path, schemes, sparsities=options.sparsity)
   made = run.members()["quantization"].isin(kinds).sum()
   print(
-    f"{made} members of {', '.join(map(str, schemes))} in {run.path}; next: "
-    f"prunebias analyze {run.path}"
+    f"{counted(made, 'member')} of {', '.join(map(str, schemes))} in "
+    f"{run.path}; next: prunebias analyze {run.path}"
   )

@@ -8,7 +8,8 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.arguments import Verbs, directory
+from prunebias_jax.cli.counts import counted
 from prunebias_jax.config import DETERMINISTIC_FLAG, Sweep
 from prunebias_jax.config_file import load_config
 from prunebias_jax.errors import InputError
@@ -37,7 +38,7 @@ def add(verbs: Verbs) -> None:
     help="a parameter of the config's own function sweep(); may be repeated",
   )
   parser.add_argument(
-    "--workdir", metavar="RUN", type=Path, help="directory of the run"
+    "--workdir", metavar="RUN", type=directory, help="directory of the run"
   )
   parser.add_argument(
     "--dry-run",
@@ -130,7 +131,7 @@ def train(options: argparse.Namespace) -> None:
   if options.shard is not None:
     after = f"prunebias merge {options.workdir}, when all shards are done"
   print(
-    f"{len(members)} members in {run.path}, "
+    f"{counted(len(members), 'member')} in {run.path}, "
     f"{run.facts.get('seconds', 0):.0f} s of training; next: {after}"
   )
 
@@ -198,8 +199,8 @@ def _print_estimate(sweep: Sweep, estimate: Any) -> None:
   """The dry run's lines."""
   gigabyte = 1e9
   rows = {
-    "members": f"{estimate.members} ({len(sweep.seeds)} seeds x "
-    f"{len(sweep.sparsities)} sparsities)",
+    "members": f"{estimate.members} ({counted(len(sweep.seeds), 'seed')} x "
+    f"{counted(len(sweep.sparsities), 'sparsity', 'sparsities')})",
     "parameters": f"{estimate.parameters:,} each, {estimate.prunable:,} "
     "prunable",
     "device": estimate.device,

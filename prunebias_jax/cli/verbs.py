@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from prunebias_jax import store
-from prunebias_jax.cli.arguments import Verbs
+from prunebias_jax.cli.arguments import Verbs, directory
+from prunebias_jax.cli.counts import counted
 from prunebias_jax.errors import InputError
 from prunebias_jax.merge import merge as merge_runs
 from prunebias_jax.merge import shards_in
@@ -18,7 +19,7 @@ def add(verbs: Verbs) -> None:
   )
   parser.add_argument(
     "--workdir",
-    type=Path,
+    type=directory,
     help="where the joined run goes (shards: RUN itself)",
   )
   parser = verbs.add("report", report)
@@ -85,7 +86,8 @@ def merge(options: argparse.Namespace) -> None:
     sources = shards_in(sources[0]) or sources
   run = merge_runs(sources, workdir)
   print(
-    f"{len(run.members())} members of {len(sources)} runs in {run.path}; next: "
+    f"{counted(len(run.members()), 'member')} of "
+    f"{counted(len(sources), 'run')} in {run.path}; next: "
     f"prunebias analyze {run.path}"
   )
 

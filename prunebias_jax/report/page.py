@@ -77,7 +77,7 @@ class Figure:
   @property
   def wide(self) -> bool:
     """Whether the panels stand two in a row."""
-    return len(self.panels) in (2, 4)
+    return len(self.panels) in (1, 2, 4)
 
 
 Row = tuple[str, ...]

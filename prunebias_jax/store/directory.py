@@ -10,23 +10,52 @@ import shutil
 from prunebias_jax.errors import InputError
 from prunebias_jax.store.layout import SWEEP
 
+LOCK = ".lock"
+
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
   """Holds the run directory for this process alone.
 
+  It is made if need be, and goes again if something is raised before there is
+  anything in it.
+
   Raises:
-    InputError: another process trains in it, or it is no directory.
+    InputError: another process trains in it, or it is no directory and its
+      parent can hold none.
+    OSError: it cannot be written to.
   """
   if path.exists() and not path.is_dir():
     raise InputError(f"{path} is a file; accepted: a directory for a run")
-  path.mkdir(parents=True, exist_ok=True)
-  with (path / ".lock").open("w") as file:
+  made = [one for one in (path, *path.parents) if not one.exists()]
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    file = (path / LOCK).open("w")
+  except FileNotFoundError as error:
+    raise InputError(
+      f"{path} cannot be made ({error.strerror}); accepted: a directory that "
+      "can be written to"
+    ) from error
+  with file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise InputError(f"{path} is in use by another process") from None
-    yield
+    try:
+      yield
+    except BaseException:
+      _remove_empty(made)
+      raise
+
+
+def _remove_empty(made: list[Path]) -> None:
+  """Removes directories that hold nothing but a lock, the innermost first."""
+  for folder in made:
+    if folder.exists():
+      if {one.name for one in folder.iterdir()} - {LOCK}:
+        return
+      (folder / LOCK).unlink(missing_ok=True)
+      folder.rmdir()
 
 
 @contextlib.contextmanager

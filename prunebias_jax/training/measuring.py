@@ -64,9 +64,11 @@ def operations(engine: Engine, population: Population) -> float:
   shapes["images"] = jax.ShapeDtypeStruct(
     (batch, *population.image_shape), np.uint8
   )
-  plain = dataclasses.replace(
-    recipe, model=recipe.model.clone(lowering="plain")
-  )
+  model = recipe.model
+  # A module of the user's own need not take it.
+  if hasattr(model, "lowering"):
+    model = model.clone(lowering="plain")
+  plain = dataclasses.replace(recipe, model=model)
   shape = jax.eval_shape(
     lambda seed: member.init(plain, seed, population.image_shape), np.uint32(0)
   )

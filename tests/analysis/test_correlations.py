@@ -133,12 +133,18 @@ def test_what_cannot_be_had(make_splits: MakeSplits, edit: Edit) -> None:
   def forget(labels: np.ndarray) -> np.ndarray:
     return np.where(np.arange(3) == 1, np.nan, labels)
 
+  def same(labels: np.ndarray) -> np.ndarray:
+    return np.where(np.arange(3) == 2, 1, labels)
+
   holes = edit(make_splits(), "valid", "labels", forget)
-  table = analyze(holes).tables["correlations"]
+  table = analyze(edit(holes, "test", "labels", same)).tables["correlations"]
   row = _row(table, **{**cell, "threshold_rule": "calibrated"})
   assert np.isnan(row["correlation"])
   assert "no validation label" in row["reason"]
   assert np.isfinite(_row(table, **cell)["correlation"])
+  alike = _row(table, **{**cell, "other": "C"})
+  assert np.isnan(alike["labels"])
+  assert alike["reason"].startswith("labels not available: one of the two is")
   one = analyze(make_splits(names=("A",), identities=("A",)))
   assert one.tables["correlations"].empty
   assert "correlations" not in analyze(make_splits(multiclass=True)).tables

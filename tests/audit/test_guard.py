@@ -78,6 +78,7 @@ def test_nothing_is_written_without_the_token(client, office, token):
   headers = {} if token is None else {"x-audit-token": token}
   answer = client.post("/api/verdicts", json=VERDICT, headers=headers)
   assert answer.status_code == 403
+  assert "open the link" in answer.text
   query = {"token": TOKEN}
   answer = client.post("/api/verdicts", json=VERDICT, params=query)
   assert answer.status_code == 403

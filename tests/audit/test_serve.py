@@ -13,6 +13,7 @@ import threading
 import urllib.request
 
 import pytest
+import zarr
 
 pytest.importorskip("uvicorn", reason="needs the extra audit")
 
@@ -213,6 +214,21 @@ def test_no_exemplars_leave_the_gallery(run):
   assert "no exemplars" in office.cases.reason
   assert office.line(1, None, Filters()).places == ()
   office.close()
+
+
+def test_an_unfinished_run_is_audited_as_far_as_it_is(run, monkeypatch, capsys):
+  from prunebias_jax.audit import serve as module
+
+  monkeypatch.setattr(module.uvicorn.Server, "run", lambda *a, **k: None)
+  done = zarr.open_group(run.path / "logits.zarr", mode="r+")["members/done"]
+  done[2] = False
+  assert main(["audit", str(run.path), "--port", "8960"]) == 0
+  assert "1 of 9 members of" in capsys.readouterr().out
+  office = Office(open_run(run.path), Plan(), writes=False)
+  assert len(office.examples.members) == 8
+  done[:] = False
+  assert main(["audit", str(run.path)]) == 2
+  assert "has no finished member" in capsys.readouterr().err
 
 
 def test_a_plan_is_not_changed_in_the_middle(run, capsys):

@@ -56,15 +56,19 @@ def unlike_normal(values: np.ndarray) -> np.ndarray:
   say that it is good.
 
   Args:
-    values: float64 [seed, cell].
+    values: float64 [seed, cell]; NaN where a seed has no value.
 
   Returns:
     bool [cell]; False with fewer than 4 seeds or without spread.
   """
-  if len(values) < FEWEST_SEEDS:
-    return np.zeros(values.shape[1], bool)
-  bounds = _bounds(len(values))
-  return np.logical_or(*(_shape(values) > np.array(bounds)[:, None]))
+  unlike = np.zeros(values.shape[1], bool)
+  counts = np.isfinite(values).sum(axis=0)
+  ordered = np.sort(values, axis=0)  # NaN come last
+  for count in np.unique(counts[counts >= FEWEST_SEEDS]).tolist():
+    cells = counts == count
+    bounds = np.array(_bounds(count))[:, None]
+    unlike[cells] = (_shape(ordered[:count, cells]) > bounds).any(axis=0)
+  return unlike
 
 
 @functools.lru_cache(maxsize=64)

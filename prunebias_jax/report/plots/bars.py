@@ -40,6 +40,7 @@ def bars(
   along: str,
   stacked: bool = False,
   reference: float | None = None,
+  top: float | None = None,
 ) -> Figure:
   """Vertical bars over categories.
 
@@ -50,6 +51,7 @@ def bars(
     along: what the categories are.
     stacked: whether kinds stand upon each other; else beside.
     reference: a value to mark.
+    top: the end of the vertical axis, for panels that share it.
   """
   figure, axes = new_plot(
     title, labels=[one.label for one in kinds], along=along
@@ -73,6 +75,8 @@ def bars(
     bottom = bottom + height * stacked
   if reference is not None:
     axes.axhline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))
+  if top is not None:
+    axes.set_ylim(0, top)
   axes.set_xlim(-0.6, len(categories) - 0.4)
   axes.set_xticks(
     places,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 import numpy as np
 
 from prunebias_jax.report.palette import LIGHT
@@ -41,6 +41,7 @@ def curves(
   log_y: bool = False,
   reference: float | None = None,
   ticks: Sequence[float] | None = None,
+  here: float | None = None,
 ) -> Figure:
   """Lines over a numeric axis, linear or logarithmic.
 
@@ -52,12 +53,15 @@ def curves(
     log_y: whether the vertical axis is.
     reference: a value of the vertical axis to mark.
     ticks: places on the horizontal axis to name.
+    here: a value of the horizontal axis to mark.
   """
   figure, axes = new_plot(
     title, labels=[one.label for one in lines], along=along
   )
   if reference is not None:
     axes.axhline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))
+  if here is not None:
+    axes.axvline(here, color=LIGHT["ink"], lw=1.1)
   for index, one in enumerate(lines):
     colour = colour_of(index)
     if one.low is not None and one.high is not None:
@@ -81,7 +85,7 @@ def curves(
   for axis, is_log in ((axes.xaxis, log_x), (axes.yaxis, log_y)):
     if is_log:
       axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-      axis.set_minor_formatter(NullFormatter())
+      axis.set_minor_locator(NullLocator())
     else:
       axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
   if ticks is not None:

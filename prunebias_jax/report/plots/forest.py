@@ -29,12 +29,14 @@ class Points:
     value: float64 [row]; NaN where there is none.
     low: float64 [row] of the interval; NaN where there is none.
     high: float64 [row].
+    doubtful: bool [row], drawn hollow; none where no row is.
   """
 
   label: str
   value: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  doubtful: np.ndarray | None = None
 
 
 def forest(
@@ -68,7 +70,7 @@ def forest(
   """
   names = [plain(one, _LONG if above else _NAME) for one in rows]
   room = 16 + _CHARACTER * max(map(len, names))
-  beside = 10 + _CHARACTER * max(map(len, (*notes, noted)))
+  beside = 13 + _CHARACTER * max(map(len, (*notes, noted)))
   row = max(_ROW, 9.0 * len(points) + 5)
   if above:
     room, beside, row = 10.0, 10.0, row + _LINE
@@ -104,21 +106,29 @@ def forest(
       color=colour,
       lw=1.5,
     )
-    axes.plot(
-      one.value,
-      at,
-      linestyle="",
-      marker=marker_of(index),
-      markersize=4.6,
-      markeredgewidth=0,
-      color=colour,
-    )
-    for beyond, edge, arrow in (
+    filled = np.full(len(rows), True)
+    if one.doubtful is not None:
+      filled = ~one.doubtful
+    for chosen, inside, edge in (
+      (filled, colour, 0.0),
+      (~filled, LIGHT["page"], 1.2),
+    ):
+      axes.plot(
+        one.value[chosen],
+        at[chosen],
+        linestyle="",
+        marker=marker_of(index),
+        markersize=4.6,
+        markerfacecolor=inside,
+        markeredgewidth=edge,
+        color=colour,
+      )
+    for beyond, end, arrow in (
       (one.low < low, low, "<"),
       (one.high > high, high, ">"),
     ):
       axes.plot(
-        np.full(np.count_nonzero(beyond), edge),
+        np.full(np.count_nonzero(beyond), end),
         at[beyond],
         linestyle="",
         marker=arrow,
@@ -152,7 +162,7 @@ def _write(axes: Axes, texts: Sequence[str], x: float, below: float) -> None:
       text,
       (x, place + below),
       xycoords=("axes fraction", "data"),
-      xytext=(5 * x, 0),
+      xytext=(8 * x, 0),
       textcoords="offset points",
       va="center",
       fontsize=SMALL,

@@ -25,6 +25,7 @@ def new_plot(
   height: float = HEIGHT,
   left: float = _LEFT,
   right: float = RIGHT,
+  bottom: float = _BOTTOM,
 ) -> tuple[Figure, Axes]:
   """An empty plot: its title above, then a legend, axes, and their name.
 
@@ -35,17 +36,19 @@ def new_plot(
     height: of all of it but the legend, in points.
     left: room for the vertical axis's names, in points.
     right: room to the right of the axes, in points.
+    bottom: room for the horizontal axis's names, in points; what is beyond the
+      usual adds to the height.
   """
   rows = legend_rows(labels)
-  height += rows * _LEGEND_ROW
+  height += rows * _LEGEND_ROW + bottom - _BOTTOM
   top = _TOP + rows * _LEGEND_ROW
   figure = new_figure(height)
   axes = figure.add_axes(
     (
       left / WIDTH,
-      _BOTTOM / height,
+      bottom / height,
       (WIDTH - left - right) / WIDTH,
-      (height - _BOTTOM - top) / height,
+      (height - bottom - top) / height,
     )
   )
   axes.grid(axis="y")

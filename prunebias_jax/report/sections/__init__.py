@@ -7,6 +7,7 @@ from prunebias_jax.report.sections import (
   answers,
   bias,
   costs,
+  countermeasures,
   criteria,
   dependence,
   exemplars,
@@ -16,6 +17,7 @@ from prunebias_jax.report.sections import (
   quantization,
   rarity,
   robustness,
+  variance,
   verdicts,
 )
 from prunebias_jax.report.source import Source
@@ -29,9 +31,11 @@ SECTIONS: tuple[Callable[[Source], Section], ...] = (
   bias.section,
   rarity.section,
   groups.section,
+  variance.section,
   exemplars.section,
   verdicts.section,
   criteria.section,
+  countermeasures.section,
   quantization.section,
   robustness.section,
   costs.section,

@@ -50,11 +50,14 @@ def share_figure(source: Source) -> Figure:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
   whole = everyone(table)
   keys = list(dict.fromkeys(one.series for one in compared(source, whole)))
+  shares = whole[list(_COLUMNS)].to_numpy(np.float64)
+  highest = 105 * float(np.nanmax(shares))
   panels = [
     _level_panel(
       whole[(whole["pruner"] == key[0]) & (whole["quantization"] == key[1])],
       key if len(keys) > 1 else None,
       slug_of(slug, str(place), *key),
+      highest,
     )
     for place, key in enumerate(keys[: MOST_PANELS - 1], 1)
   ]
@@ -75,9 +78,9 @@ def share_figure(source: Source) -> Figure:
 
 
 def _level_panel(
-  rows: pd.DataFrame, series: tuple[str, str] | None, slug: str
+  rows: pd.DataFrame, series: tuple[str, str] | None, slug: str, top: float
 ) -> Panel:
-  """Observed and expected share at every level of a series."""
+  """Observed and expected share at every level of a series, axis up to top."""
   rows = rows.sort_values("sparsity").reset_index(drop=True)
   title = "Exemplars (% of examples)"
   if series is not None:
@@ -93,6 +96,7 @@ def _level_panel(
       ],
       title,
       along="weights removed (%)",
+      top=top if top > 0 else None,
     ),
     slug=slug,
     title=title,
@@ -250,7 +254,7 @@ def _null_text(whole: pd.DataFrame) -> str:
   if kinds - {"none"} and pd.notna(draws):
     text += f" (up to {count_of(int(draws), 'arrangement')})"
   text += (
-    "; only what lies above it is compression's, and shares of runs with "
+    "; only what lies above it can be compression's, and shares of runs with "
     "different numbers of seeds cannot be compared."
   )
   if "none" in kinds:

@@ -114,10 +114,25 @@ def facts_rows(source: Source) -> list[tuple[str, str]]:
     ("Run format", facts.get("format")),
     ("Rules of the analysis", source.analysis.arrays.attrs.get("parity")),
     ("Coverage of the intervals", f"{percent(source.level)} %"),
+    *_option_rows(source),
   ]
   return [
     (name, NOT_RECORDED if value in (None, "") else str(value))
     for name, value in rows
+  ]
+
+
+def _option_rows(source: Source) -> list[tuple[str, str]]:
+  """Options of the analysis beside parity and level."""
+  attrs = source.analysis.arrays.attrs
+  names = {
+    "permutations": "Arrangements drawn, of exemplars",
+    "safe_margin": "Margin of what is called safe",
+    "bootstraps": "Draws of the bootstrap",
+    "queue": "Examples in the queue, at most",
+  }
+  return [
+    (text, _value(attrs[name])) for name, text in names.items() if name in attrs
   ]
 
 
@@ -140,6 +155,12 @@ def _origin_rows(imported: Mapping[str, Any]) -> list[tuple[str, str]]:
 def version_rows(source: Source) -> list[tuple[str, str]]:
   """Versions by package."""
   versions = _part(source.run.facts, "versions")
+  return [(str(name), str(version)) for name, version in versions.items()]
+
+
+def analysis_version_rows(source: Source) -> list[tuple[str, str]]:
+  """Versions of what computed the statistics, by package."""
+  versions = _part(source.analysis.arrays.attrs, "versions")
   return [(str(name), str(version)) for name, version in versions.items()]
 
 

@@ -1,11 +1,14 @@
 """The levels of each pruner and quantization, as the verdicts take them."""
 
+from collections.abc import Sequence
 import dataclasses
 
 import pandas as pd
 
 from prunebias_jax.report.source import Population, Source
 from prunebias_jax.report.vocabulary import percent
+
+_PARTIAL = "mean over "  # how a reason begins that counts outputs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,3 +55,32 @@ def families(source: Source) -> list[Family]:
     )
     for key in keys
   ]
+
+
+def level_names(
+  rows: pd.DataFrame, sparsities: Sequence[float]
+) -> tuple[list[str], bool]:
+  """Names of levels on an axis, with what a mean leaves out.
+
+  Args:
+    rows: of a table, each about a level, with a `reason`.
+    sparsities: the levels.
+
+  Returns:
+    "99 %", and in a second line "14 of 40" where a mean goes over so many
+    outputs; and whether all means go over all outputs, so that the levels can
+    be compared.
+  """
+  names = []
+  for sparsity in sparsities:
+    reasons = rows[rows["sparsity"] == sparsity]["reason"]
+    found = [
+      " ".join(one.removeprefix(_PARTIAL).split()[:-1])
+      for text in reasons
+      for one in text.split("; ")
+      if one.startswith(_PARTIAL)
+    ]
+    parts = [f"{percent(sparsity)} %" if sparsity else "dense"]
+    parts += list(dict.fromkeys(found))
+    names.append("\n".join(parts))
+  return names, not any("\n" in name for name in names)

@@ -2,6 +2,8 @@
 
 from prunebias_jax.report.page import Fragment, Section
 from prunebias_jax.report.sections import facts
+from prunebias_jax.report.sections.citing import citing_table
+from prunebias_jax.report.sections.making import making_table
 from prunebias_jax.report.sections.samples import samples
 from prunebias_jax.report.source import Source
 
@@ -19,20 +21,24 @@ def samples_section(source: Source) -> Section:
 
 
 def section(source: Source) -> Section:
-  """Facts, versions and the whole config."""
+  """How numbers were made, facts, versions, the config, and whom to cite."""
   return Section(
     slug="facts",
     title="Methods and facts of the run",
     short="Methods",
     parts=(
+      making_table(source),
       Fragment(
         template="facts.html",
         values={
           "facts": facts.facts_rows(source),
           "versions": facts.version_rows(source),
+          "imported": source.run.imported is not None,
+          "analysed": facts.analysis_version_rows(source),
           "config": facts.config_rows(source),
           "zeros": facts.sparsity_rows(source),
         },
       ),
+      citing_table(source),
     ),
   )

@@ -1,27 +1,24 @@
 """Quantized members beside pruned ones: quality, bias, flips and bytes."""
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 
-from prunebias_jax.analysis.columns import ALL, MEAN, POPULATION
-from prunebias_jax.report.captions import means_of, whole
-from prunebias_jax.report.page import (
-  Figure,
-  Panel,
-  Section,
-  Table,
-  draw_panel,
-  slug_of,
-)
+from prunebias_jax.report.captions import whole
+from prunebias_jax.report.page import Figure, Section, Table, slug_of
 from prunebias_jax.report.panels import NO_IDENTITIES
-from prunebias_jax.report.plots import Points, forest
 from prunebias_jax.report.sections.changes import missing_reason
 from prunebias_jax.report.sections.costs import missing_costs, read_costs
-from prunebias_jax.report.sections.group_changes import MARKS, mean_changes
-from prunebias_jax.report.sections.group_forests import (
-  intervals,
+from prunebias_jax.report.sections.group_changes import mean_changes
+from prunebias_jax.report.sections.group_forests import intervals
+from prunebias_jax.report.sections.quantized_panels import (
+  NONE,
+  at_level,
+  contrast_panel,
+  flips_of,
+  kind_name,
+  kind_panel,
+  kinds_of,
+  level_name,
+  levels_of,
 )
 from prunebias_jax.report.sections.run_tables import populations_of
 from prunebias_jax.report.source import Cell, Population, Source
@@ -35,9 +32,7 @@ from prunebias_jax.report.vocabulary import (
   number,
 )
 
-NONE = "none"
-# Levels (of a pruner) that a panel has rows of, and identities with a panel.
-LEVELS = 8
+# Identities with a panel.
 PANELS = 4
 # A table with more rows is folded.
 FOLDED = 20
@@ -49,7 +44,9 @@ def section(source: Source) -> Section:
   """What quantization changes in dense and in pruned members."""
   missing = missing_quantized(source)
   text = [missing] if missing else []
-  more = [one for one in _kinds(source, most=99) if one not in _kinds(source)]
+  more = [
+    one for one in kinds_of(source, most=None) if one not in kinds_of(source)
+  ]
   if more:
     text.append(f"Not drawn, but in the tables: {listed(more)}.")
   figures = (quality_figure(source), bias_figure(source), group_figure(source))
@@ -82,11 +79,10 @@ def quality_figure(source: Source) -> Figure:
   """Accuracy, AUC, uncertainty and flips against dense, by kind."""
   slug, title = "quantized", "Quality, dense and pruned, by quantization"
   reason = missing_reason(source)
-  cells = [(METRICS[name].title, source.overall(name)) for name in _QUALITY]
-  flips = _flips(source)
+  flips = flips_of(source)
   caption = (
-    f"{_reading(source)} {means_of(source, cells)}{whole(source, _QUALITY)}, "
-    "at the default threshold. Flipped: test predictions whose majority over "
+    f"{_reading(source)} {_means(source)}{whole(source, _QUALITY)}, at the "
+    "default threshold. Flipped: test predictions whose majority over "
     "the members is another than that of the dense ones; beyond chance: the "
     "same minus what permuting members within seeds gives on average "
     "(exemplar_tests.csv). Flips are of whole populations and have no interval."
@@ -94,7 +90,7 @@ def quality_figure(source: Source) -> Figure:
   if reason:
     return Figure(slug=slug, title=title, caption=caption, reason=reason)
   panels = [
-    _contrast_panel(
+    contrast_panel(
       source,
       METRICS[name],
       source.overall(name),
@@ -108,7 +104,7 @@ def quality_figure(source: Source) -> Figure:
     ("excess", "Flipped beyond chance"),
   ):
     panels.append(
-      _panel(
+      kind_panel(
         source,
         flips.assign(change=100 * flips[name], low=np.nan, high=np.nan),
         slug=slug_of(slug, heading),
@@ -133,7 +129,7 @@ def bias_figure(source: Source) -> Figure:
   ]
   caption = (
     f"{_reading(source)} Bias amplification: {metric.meaning}. "
-    f"{means_of(source, cells)}, at the default threshold."
+    f"{_means(source)}, at the default threshold."
   )
   if source.pairs[PANELS:]:
     caption += " More identities are in analysis/contrasts.csv."
@@ -141,7 +137,7 @@ def bias_figure(source: Source) -> Figure:
   if reason:
     return Figure(slug=slug, title=title, caption=caption, reason=reason)
   panels = tuple(
-    _contrast_panel(
+    contrast_panel(
       source,
       metric,
       cell,
@@ -157,8 +153,8 @@ def group_figure(source: Source) -> Figure:
   """The change of the groups' errors: of dense, and of the sparsest level."""
   slug, title = "quantized-groups", "Error of every group, by quantization"
   last = source.sparsest or source.populations[-1]
-  levels = dict.fromkeys((_levels(source)[0], _level_name(last)))
-  chosen = {level: _at(source, level) for level in levels}
+  levels = dict.fromkeys((levels_of(source)[0], level_name(last)))
+  chosen = {level: at_level(source, level) for level in levels}
   whole = (
     "over all examples"
     if source.output == "class"
@@ -186,7 +182,7 @@ def group_figure(source: Source) -> Figure:
       table = table[~crossed]
     sizes = table.drop_duplicates("name") if len(table) else table
     panels.append(
-      _panel(
+      kind_panel(
         source,
         table,
         slug=slug_of(slug, str(place)),
@@ -219,10 +215,10 @@ def values_table(source: Source) -> Table:
       NOT_AVAILABLE if cost is None else number(cost[name] / 1e3, 1)
       for name in names
     ]
-    kind = _kind_name(population.quantization)
+    kind = kind_name(population.quantization)
     members = str(source.size(population))
     row = (kind, *found, *sizes, members)
-    bands.setdefault(_level_name(population), []).append(row)
+    bands.setdefault(level_name(population), []).append(row)
   return Table(
     slug="quantized-values",
     title="Accuracy, AUC, uncertainty and bytes of every population",
@@ -244,160 +240,21 @@ def values_table(source: Source) -> Table:
   )
 
 
-def _kinds(source: Source, most: int = MARKS) -> list[str]:
-  """The quantizations in order, at most so many: first none."""
-  found = dict.fromkeys(one.quantization for one in source.populations)
-  return sorted(found, key=lambda kind: kind != NONE)[:most]
-
-
-def _kind_name(kind: str) -> str:
-  return "not quantized" if kind == NONE else kind
-
-
-def _level_name(population: Population) -> str:
-  """A pruner and sparsity: "dense", "80 % (gmp)"."""
-  return population._replace(quantization=NONE).label
-
-
-def _levels(source: Source) -> list[str]:
-  """The rows of a panel, at most `LEVELS` unless there are more pruners.
-
-  From dense to the sparsest population of the pruner of that one, then the
-  highest level of every other pruner.
-  """
-  sparsest = source.sparsest
-  pruners = ("dense", "" if sparsest is None else sparsest.pruner)
-  own, other = [], {}
-  for population in source.populations:
-    if population.pruner in pruners:
-      own.append(_level_name(population))
-    else:
-      other[population.pruner] = _level_name(population)
-  own = list(dict.fromkeys(own))
-  room = max(LEVELS - len(other), 2)
-  places = np.linspace(0, len(own) - 1, min(room, len(own)))
-  return [
-    *(own[place] for place in places.round().astype(int)),
-    *other.values(),
-  ]
-
-
-def _at(source: Source, level: str) -> list[Population]:
-  """The populations of a level that are compared with dense, by kind."""
-  kinds = _kinds(source)
-  found = [
-    one
-    for one in source.compressed
-    if _level_name(one) == level and one.quantization in kinds
-  ]
-  return sorted(found, key=lambda one: kinds.index(one.quantization))
-
-
-def _contrast_panel(
-  source: Source, metric: Metric, cell: Cell, *, slug: str, title: str
-) -> Panel:
-  """A metric's paired change against dense, by level and kind."""
-  rows = []
-  for population, row in source.contrast(cell).items():
-    ends = sorted(metric.shown_change(row[end]) for end in ("low", "high"))
-    rows.append(
-      {
-        **population._asdict(),
-        "change": metric.shown_change(row["difference"]),
-        "low": ends[0],
-        "high": ends[1],
-        "n_seeds": row["n_seeds"],
-        "reason": row["reason"],
-      }
-    )
-  names = [*POPULATION, "change", "low", "high", "n_seeds", "reason"]
-  table = pd.DataFrame(rows, columns=names)
-  unit = metric.change_unit
-  return _panel(source, table, slug=slug, title=title, unit=unit)
-
-
-def _flips(source: Source) -> pd.DataFrame:
-  """Shares of flipped predictions over all outputs, a row a population."""
-  table = source.table("exemplar_tests")
-  whole = table["attribute"].isin((MEAN, ALL)) & (table["identity"] == "")
-  names = [*POPULATION, "n", "cie_share", "null_mean", "excess", "reason"]
-  return table.loc[whole, names].reset_index(drop=True)
-
-
-def _panel(
-  source: Source,
-  table: pd.DataFrame,
-  *,
-  slug: str,
-  title: str,
-  unit: str,
-  rows: Sequence[str] = (),
-  notes: Sequence[str] = (),
-) -> Panel:
-  """A mark for each kind of quantization in every row.
-
-  Args:
-    source: the numbers.
-    table: change, low, high and reason by population.
-    slug: see `Panel`.
-    title: of the panel.
-    unit: of the values.
-    rows: of the column "name" of `table`; the levels unless given.
-    notes: the examples in each row.
-  """
-  if table.empty or not table["change"].notna().any():
-    reasons = [one for one in dict.fromkeys(table.get("reason", ())) if one]
-    reason = "; ".join(reasons) or "no population here has a value"
-    return Panel(slug=slug, title=title, reason=f"Not available: {reason}.")
-  kinds = [_kind_name(kind) for kind in _kinds(source)]
-  populations = populations_of(table)
-  table = table.assign(
-    kind=[_kind_name(one.quantization) for one in populations]
-  )
-  if not rows:
-    rows = _levels(source)
-    table = table.assign(name=list(map(_level_name, populations)))
-  table = table[table["name"].isin(rows) & table["kind"].isin(kinds)]
-  points = []
-  for kind in kinds:
-    part = table[table["kind"] == kind].set_index("name").reindex(list(rows))
-    value, low, high = (
-      part[one].to_numpy(np.float64) for one in ("change", "low", "high")
-    )
-    points.append(Points(label=kind, value=value, low=low, high=high))
-  axis = f"{title} ({unit})" if unit else title
-  return draw_panel(
-    lambda: forest(
-      rows,
-      points,
-      axis,
-      along=unit or "change",
-      reference=0,
-      notes=notes,
-      noted="examples" * bool(notes),
-    ),
-    slug=slug,
-    title=title,
-    axis=axis,
-    alt=f"{axis}. " + " ".join(_in_words(rows, one) for one in points),
-    data=table,
-  )
-
-
-def _in_words(rows: Sequence[str], points: Points) -> str:
-  values = [
-    f"{row} {number(float(value), 3, sign=True)}"
-    for row, value in zip(rows, points.value, strict=True)
-    if np.isfinite(value)
-  ]
-  return f"{points.label}: {', '.join(values)}."
-
-
 def _mean_text(
   source: Source, metric: Metric, cell: Cell, population: Population
 ) -> str:
   mean = source.means(cell).get(population)
   return NOT_AVAILABLE if mean is None else metric.text(mean.estimate[0])
+
+
+def _means(source: Source) -> str:
+  """What a contrast is averaged over."""
+  plural = "attributes" if source.output == "attribute" else "classes"
+  return (
+    f"Means over the {plural} that have a value in both members of every pair "
+    "(where these are not all, the column reason of the figure's data says how "
+    "many)"
+  )
 
 
 def _lower(title: str) -> str:
@@ -407,7 +264,7 @@ def _lower(title: str) -> str:
 
 def _reading(source: Source) -> str:
   """How the panels are to be read."""
-  left = len(set(map(_level_name, source.populations))) - len(_levels(source))
+  left = len(set(map(level_name, source.populations))) - len(levels_of(source))
   more = ""
   if left > 0:
     more = f" {count_of(left, 'more level')} in analysis/contrasts.csv."

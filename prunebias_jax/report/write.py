@@ -19,8 +19,8 @@ from prunebias_jax.report.sections import (
   COMPARED_BEFORE,
   SECTIONS,
   comparison,
-  facts,
 )
+from prunebias_jax.report.sections.methods import facts
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import listed
 

@@ -10,27 +10,29 @@ from prunebias_jax import store
 from prunebias_jax.analysis.columns import MAIN
 from prunebias_jax.report.page import Figure
 from prunebias_jax.report.plots.forest import _log_ticks
-from prunebias_jax.report.sections import exemplars
-from prunebias_jax.report.sections.exemplar_sets import (
-  accuracy_figure,
-  onset_figure,
-  onsets,
+from prunebias_jax.report.sections import (
+  exemplars,
 )
-from prunebias_jax.report.sections.exemplar_shares import (
-  accuracy_table,
-  share_figure,
-  share_table,
-)
-from prunebias_jax.report.sections.over_indexing import (
+from prunebias_jax.report.sections.exemplars.over_indexing import (
   over_indexing_figure,
   over_indexing_table,
   ranked,
 )
-from prunebias_jax.report.sections.queue import (
+from prunebias_jax.report.sections.exemplars.queue import (
   criteria_figure,
   queue_figure,
   queue_finding,
   queue_table,
+)
+from prunebias_jax.report.sections.exemplars.sets import (
+  accuracy_figure,
+  onset_figure,
+  onsets,
+)
+from prunebias_jax.report.sections.exemplars.shares import (
+  accuracy_table,
+  share_figure,
+  share_table,
 )
 from prunebias_jax.report.source import Source, open_source
 

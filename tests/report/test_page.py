@@ -18,13 +18,13 @@ from prunebias_jax.report.sections import (
   SECTIONS,
   answers,
   bias,
-  changes,
   dependence,
-  facts,
   methods,
   performance,
 )
-from prunebias_jax.report.sections.group_table import group_rows
+from prunebias_jax.report.sections.answers import changes
+from prunebias_jax.report.sections.groups.table import group_rows
+from prunebias_jax.report.sections.methods import facts
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import METRICS, group_name, probability
 from prunebias_jax.report.write import render

@@ -13,7 +13,9 @@ from prunebias_jax.data.dataset import SPLITS
 from prunebias_jax.report.drawing import drawing_style
 from prunebias_jax.report.page import Figure, Panel, Section, Table
 from prunebias_jax.report.plots import Estimates, Part, shares, top_of
-from prunebias_jax.report.sections import variance
+from prunebias_jax.report.sections import (
+  variance,
+)
 from prunebias_jax.report.sections.variance import power, sources, spread
 from prunebias_jax.report.sections.variance.cells import (
   amplifications,

@@ -8,7 +8,7 @@ import pandas as pd
 from prunebias_jax.analysis.bias import FEW_POSITIVES
 from prunebias_jax.analysis.columns import POPULATION, RULES
 from prunebias_jax.analysis.relative import ratio_of_means
-from prunebias_jax.report.sections.group_table import (
+from prunebias_jax.report.sections.groups.table import (
   RATES,
   group_sizes,
   span_text,

@@ -19,8 +19,8 @@ from prunebias_jax.report.page import (
 )
 from prunebias_jax.report.panels import NO_IDENTITIES
 from prunebias_jax.report.plots import Points, forest
-from prunebias_jax.report.sections.changes import missing_reason
-from prunebias_jax.report.sections.group_changes import (
+from prunebias_jax.report.sections.answers.changes import missing_reason
+from prunebias_jax.report.sections.groups.changes import (
   COUNTED,
   FORMS,
   WORST,
@@ -28,7 +28,7 @@ from prunebias_jax.report.sections.group_changes import (
   mean_changes,
   worst_changes,
 )
-from prunebias_jax.report.sections.group_table import RATES
+from prunebias_jax.report.sections.groups.table import RATES
 from prunebias_jax.report.source import Population, Source
 from prunebias_jax.report.vocabulary import (
   NOT_AVAILABLE,

@@ -7,7 +7,7 @@ from prunebias_jax.analysis.columns import ALL
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, Table, draw_panel, slug_of
 from prunebias_jax.report.plots import Points, forest
-from prunebias_jax.report.sections.exemplar_tables import (
+from prunebias_jax.report.sections.exemplars.tables import (
   FEW,
   MOST_PANELS,
   NO_EXEMPLARS,

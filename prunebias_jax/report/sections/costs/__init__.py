@@ -17,8 +17,8 @@ from prunebias_jax.report.page import (
 )
 from prunebias_jax.report.panels import NO_IDENTITIES, Line, lines_of
 from prunebias_jax.report.plots import Priced, trade_off
-from prunebias_jax.report.sections.fairness import single_identities
-from prunebias_jax.report.sections.layers import layers_figure
+from prunebias_jax.report.sections.costs.layers import layers_figure
+from prunebias_jax.report.sections.groups.fairness import single_identities
 from prunebias_jax.report.sections.run_tables import populations_of, read_table
 from prunebias_jax.report.source import Cell, Source
 from prunebias_jax.report.vocabulary import (

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 
 from prunebias_jax.report.page import Row, Table
-from prunebias_jax.report.sections.countermeasure_rows import (
+from prunebias_jax.report.sections.countermeasures.rows import (
   GAPS,
   MEASURES,
   Measure,

@@ -12,7 +12,7 @@ from prunebias_jax.report.panels import (
   lines_of,
   sparsity_panels,
 )
-from prunebias_jax.report.sections.fairness import (
+from prunebias_jax.report.sections.groups.fairness import (
   MOST,
   fairness_figure,
   main_line,
@@ -20,12 +20,12 @@ from prunebias_jax.report.sections.fairness import (
   single_identities,
   threshold_figure,
 )
-from prunebias_jax.report.sections.group_forests import (
+from prunebias_jax.report.sections.groups.forests import (
   changes_figure,
   crossings_table,
   worst_figure,
 )
-from prunebias_jax.report.sections.group_table import (
+from prunebias_jax.report.sections.groups.table import (
   RATES,
   group_rows,
   is_few,

@@ -2,7 +2,7 @@
 
 from prunebias_jax.analysis.bias import FEW_POSITIVES
 from prunebias_jax.report.page import Fragment, Section
-from prunebias_jax.report.sections import changes
+from prunebias_jax.report.sections.answers import changes
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import percent
 

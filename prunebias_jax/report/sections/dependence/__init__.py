@@ -2,18 +2,18 @@
 
 from prunebias_jax.report.metric_figure import metrics_figure
 from prunebias_jax.report.page import Section
-from prunebias_jax.report.sections.agreement import (
+from prunebias_jax.report.sections.dependence.agreement import (
   agreement_figure,
   agreement_table,
 )
-from prunebias_jax.report.sections.correlation_table import correlation_table
-from prunebias_jax.report.sections.correlations import (
+from prunebias_jax.report.sections.dependence.correlations import (
   ERRORS,
   PREDICTIONS,
   Pairs,
   exaggeration_figure,
   matrices_figure,
 )
+from prunebias_jax.report.sections.dependence.table import correlation_table
 from prunebias_jax.report.source import Source
 
 

@@ -1,23 +1,23 @@
 """Exemplars: how many, who, from when on, and what looking at them finds."""
 
 from prunebias_jax.report.page import Section
-from prunebias_jax.report.sections.exemplar_sets import (
-  accuracy_figure,
-  onset_figure,
-)
-from prunebias_jax.report.sections.exemplar_shares import (
-  accuracy_table,
-  share_figure,
-  share_table,
-)
-from prunebias_jax.report.sections.over_indexing import (
+from prunebias_jax.report.sections.exemplars.over_indexing import (
   over_indexing_figure,
   over_indexing_table,
 )
-from prunebias_jax.report.sections.queue import (
+from prunebias_jax.report.sections.exemplars.queue import (
   criteria_figure,
   queue_figure,
   queue_table,
+)
+from prunebias_jax.report.sections.exemplars.sets import (
+  accuracy_figure,
+  onset_figure,
+)
+from prunebias_jax.report.sections.exemplars.shares import (
+  accuracy_table,
+  share_figure,
+  share_table,
 )
 from prunebias_jax.report.source import Source
 

@@ -16,8 +16,11 @@ from prunebias_jax.report.page import (
 )
 from prunebias_jax.report.panels import NO_IDENTITIES
 from prunebias_jax.report.plots import Means, along_levels
-from prunebias_jax.report.sections import countermeasure_tables, overrides
-from prunebias_jax.report.sections.countermeasure_rows import (
+from prunebias_jax.report.sections.countermeasures import overrides
+from prunebias_jax.report.sections.countermeasures import (
+  tables as countermeasure_tables,
+)
+from prunebias_jax.report.sections.countermeasures.rows import (
   MEASURES,
   Measure,
   chosen_identities,

@@ -8,7 +8,7 @@ import pandas as pd
 from prunebias_jax.report.captions import interval_words, no_difference
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Row, Table
-from prunebias_jax.report.sections.correlations import (
+from prunebias_jax.report.sections.dependence.correlations import (
   ERRORS,
   PREDICTIONS,
   Pairs,

@@ -7,7 +7,7 @@ from prunebias_jax.analysis.columns import MAIN, POPULATION
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.plots import Bars, Points, bars, forest
-from prunebias_jax.report.sections.exemplar_tables import (
+from prunebias_jax.report.sections.exemplars.tables import (
   MOST_PANELS,
   NO_EXEMPLARS,
   averaged,

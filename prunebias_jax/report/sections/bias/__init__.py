@@ -27,7 +27,7 @@ from prunebias_jax.report.panels import (
   sparsity_panels,
 )
 from prunebias_jax.report.plots import heat_map, nice_limit
-from prunebias_jax.report.sections.directional import directional_figure
+from prunebias_jax.report.sections.bias.directional import directional_figure
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import METRICS, number
 

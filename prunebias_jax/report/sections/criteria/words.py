@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.report.page import Row, Table
-from prunebias_jax.report.sections.families import families
-from prunebias_jax.report.sections.safety import (
+from prunebias_jax.report.sections.criteria.safety import (
   FAMILIES,
   default_rows,
   plural_of,
 )
+from prunebias_jax.report.sections.families import families
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import (
   NOT_AVAILABLE,

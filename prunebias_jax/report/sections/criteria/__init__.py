@@ -17,20 +17,17 @@ from prunebias_jax.report.page import (
   slug_of,
 )
 from prunebias_jax.report.plots import Points, forest
-from prunebias_jax.report.sections import (
-  changes,
-  criteria_words,
-  safety,
-  safety_words,
-  sample_criteria,
-)
-from prunebias_jax.report.sections.families import Family, families
-from prunebias_jax.report.sections.safety import (
+from prunebias_jax.report.sections.answers import changes
+from prunebias_jax.report.sections.criteria import safety, safety_words
+from prunebias_jax.report.sections.criteria import samples as sample_criteria
+from prunebias_jax.report.sections.criteria import words as criteria_words
+from prunebias_jax.report.sections.criteria.safety import (
   MEASURES,
   NO_GROUPS,
   default_rows,
   plural_of,
 )
+from prunebias_jax.report.sections.families import Family, families
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import listed, percent
 

@@ -11,7 +11,7 @@ from prunebias_jax.report.captions import NO_COMPRESSED
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.panels import NO_IDENTITIES
 from prunebias_jax.report.plots import Curve, curves
-from prunebias_jax.report.sections.countermeasure_rows import (
+from prunebias_jax.report.sections.countermeasures.rows import (
   MEASURES,
   Measure,
   chosen_identities,

@@ -8,7 +8,7 @@ import pandas as pd
 from prunebias_jax.analysis.columns import ALL, MEAN, POPULATION
 from prunebias_jax.report.page import Panel, draw_panel
 from prunebias_jax.report.plots import Points, forest
-from prunebias_jax.report.sections.group_changes import MARKS
+from prunebias_jax.report.sections.groups.changes import MARKS
 from prunebias_jax.report.sections.run_tables import populations_of
 from prunebias_jax.report.source import Cell, Population, Source
 from prunebias_jax.report.vocabulary import Metric, number

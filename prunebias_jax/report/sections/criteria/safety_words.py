@@ -8,8 +8,7 @@ import pandas as pd
 from prunebias_jax.analysis.columns import MEAN
 from prunebias_jax.analysis.criteria import safety as verdicts
 from prunebias_jax.report.page import Table
-from prunebias_jax.report.sections.families import families
-from prunebias_jax.report.sections.safety import (
+from prunebias_jax.report.sections.criteria.safety import (
   FAMILIES,
   MEASURES,
   default_rows,
@@ -20,6 +19,7 @@ from prunebias_jax.report.sections.safety import (
   row_name,
   shown_rows,
 )
+from prunebias_jax.report.sections.families import families
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import NOT_AVAILABLE, listed, percent
 

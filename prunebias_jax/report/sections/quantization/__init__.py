@@ -5,11 +5,11 @@ import numpy as np
 from prunebias_jax.report.captions import whole
 from prunebias_jax.report.page import Figure, Section, Table, slug_of
 from prunebias_jax.report.panels import NO_IDENTITIES
-from prunebias_jax.report.sections.changes import missing_reason
+from prunebias_jax.report.sections.answers.changes import missing_reason
 from prunebias_jax.report.sections.costs import missing_costs, read_costs
-from prunebias_jax.report.sections.group_changes import mean_changes
-from prunebias_jax.report.sections.group_forests import intervals
-from prunebias_jax.report.sections.quantized_panels import (
+from prunebias_jax.report.sections.groups.changes import mean_changes
+from prunebias_jax.report.sections.groups.forests import intervals
+from prunebias_jax.report.sections.quantization.panels import (
   NONE,
   at_level,
   contrast_panel,

@@ -8,7 +8,7 @@ import pandas as pd
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, Table, draw_panel, slug_of
 from prunebias_jax.report.plots import Curve, curves
-from prunebias_jax.report.sections.exemplar_tables import (
+from prunebias_jax.report.sections.exemplars.tables import (
   NO_EXEMPLARS,
   averaged,
   compared,

@@ -9,7 +9,7 @@ import pandas as pd
 from prunebias_jax.analysis.columns import ALL, MEAN
 from prunebias_jax.report.page import Figure, Panel, draw_panel, slug_of
 from prunebias_jax.report.plots import Means, along_levels
-from prunebias_jax.report.sections.changes import NO_PAIRS
+from prunebias_jax.report.sections.answers.changes import NO_PAIRS
 from prunebias_jax.report.sections.families import (
   Family,
   families,

@@ -34,7 +34,7 @@ from prunebias_jax.report.vocabulary import METRICS, number
 SLUG = "heat-map"
 METRIC = METRICS["bias_amplification"]
 DASHES = (
-  "Grey dashes: 0, as in the labels. Long black dashes: the mean of the dense "
+  "Short dashes: 0, as in the labels. Long dashes: the mean of the dense "
   "members, where there are any."
 )
 

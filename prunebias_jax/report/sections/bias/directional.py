@@ -83,7 +83,7 @@ def directional_figure(source: Source) -> Figure:
   ]
   caption = (
     f"{_meanings()} Means over all {_plural(source)} but the identity itself. "
-    "Grey dashes: 0. Above it the predictions lean further the way that train "
+    "Dashes: 0. Above it the predictions lean further the way that train "
     "leans. MALS compares with train: it need not be 0 for predictions that "
     "are all right. Where the models do not predict the identity it takes the "
     f"labelled one, and is not comparable. {drawn(source)}"

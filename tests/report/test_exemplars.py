@@ -81,6 +81,27 @@ def test_bars_are_the_share_and_its_null(source: Source) -> None:
   assert "64 arrangements" in _caption(figure)
 
 
+def test_one_pair_has_no_null(runs: Runs) -> None:
+  one = open_source(runs("one"))
+  figure = share_figure(one)
+  data = figure.panels[0].data
+  assert data is not None
+  assert data["cie_share"].notna().all()
+  assert data["null_mean"].isna().all()
+  assert "is not available" in _caption(figure)
+  assert "too near" not in _caption(figure)
+  table = share_table(one)
+  assert {row[4] for _, rows in table.bands for row in rows} == {"n/a"}
+  assert "no null of one member" in table.note
+
+
+def test_few_arrangements_are_said_to_hold_the_observed_one(
+  runs: Runs, source: Source
+) -> None:
+  assert "too near" in _caption(share_figure(open_source(runs("four"))))
+  assert "too near" not in _caption(share_figure(source))
+
+
 def test_share_table_has_both_tests(source: Source) -> None:
   found = share_table(source)
   table = _table(source, "exemplar_tests")

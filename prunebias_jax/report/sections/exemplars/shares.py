@@ -13,7 +13,7 @@ from prunebias_jax.report.sections.exemplars.tables import (
   FEW,
   MOST_PANELS,
   NO_EXEMPLARS,
-  ONE_PAIR,
+  NO_NULL,
   averaged,
   compared,
   everyone,
@@ -23,6 +23,7 @@ from prunebias_jax.report.sections.exemplars.tables import (
   rows_of,
   single,
   sparsest_of,
+  told,
   why,
 )
 from prunebias_jax.report.source import Source
@@ -36,6 +37,7 @@ from prunebias_jax.report.vocabulary import (
 
 _MOST_GROUPS = 24
 _MOST_ATTRIBUTES = 10
+_MANY = 40  # arrangements: the observed ones are less than 5 % of them
 _SHARE = METRICS["accuracy"]  # shares in %, changes in points
 _NULL = "seeds alone"
 _COLUMNS = {"cie_share": "observed", "null_mean": _NULL}
@@ -44,7 +46,7 @@ _COLUMNS = {"cie_share": "observed", "null_mean": _NULL}
 def share_figure(source: Source) -> Figure:
   """Share of exemplars against sparsity, and of every group."""
   slug, title = "exemplar-share", "Exemplars, and what seeds alone change"
-  table = _groups(overall(source.table("exemplar_tests")))
+  table = _groups(overall(told(source.table("exemplar_tests"))))
   shown = sparsest_of(source, table, 1)
   if not shown:
     return Figure(slug=slug, title=title, caption="", reason=NO_EXEMPLARS)
@@ -160,7 +162,7 @@ def share_table(source: Source) -> Table:
   """Tests of the share, and of the accuracy of the majority, by group."""
   title = "Are there more exemplars than by chance, and are they worse?"
   slug = "exemplar-tests"
-  table = _groups(overall(source.table("exemplar_tests")))
+  table = _groups(overall(told(source.table("exemplar_tests"))))
   there = compared(source, table)
   if not there:
     return Table(slug=slug, title=title, reason=NO_EXEMPLARS)
@@ -263,7 +265,13 @@ def _null_text(whole: pd.DataFrame) -> str:
       "nothing can be exchanged."
     )
   if (whole["n_dense"] == 1).any():
-    text += f" {ONE_PAIR}"
+    text += f" {NO_NULL}"
+  elif pd.notna(draws) and draws < _MANY:
+    text += (
+      " What was observed, and its mirror image, are among the arrangements: "
+      "with so few of them seeds alone come out too near to it, and the excess "
+      "too near to 0."
+    )
   return text
 
 

@@ -19,6 +19,10 @@ ONE_PAIR = (
   "With one pair of members an exchange changes nothing: seeds alone give what "
   "was observed, which says nothing about compression."
 )
+NO_NULL = (
+  "With one pair of members an exchange gives what was observed: what seeds "
+  "alone would change is not available."
+)
 MOST_PANELS = 6
 FEW = 10  # examples or exemplars: fewer are marked
 
@@ -31,6 +35,24 @@ def overall(table: pd.DataFrame) -> pd.DataFrame:
   there = set(table["attribute"].unique())
   whole = next((one for one in (MEAN, ALL) if one in there), None)
   return table if whole is None else table[table["attribute"] == whole]
+
+
+def told(table: pd.DataFrame) -> pd.DataFrame:
+  """The rows, without a null where it says nothing.
+
+  To exchange the only two members gives what was observed: neither is that
+  what seeds alone would change, nor the excess over it 0.
+  """
+  one = (table["n_dense"] == 1) & (table["n_compressed"] == 1)
+  reason = [
+    "; ".join(filter(None, ("no null of one member against one" * here, text)))
+    for here, text in zip(one, table["reason"], strict=True)
+  ]
+  return table.assign(
+    null_mean=table["null_mean"].mask(one),
+    excess=table["excess"].mask(one),
+    reason=reason,
+  )
 
 
 def single(table: pd.DataFrame) -> pd.DataFrame:

@@ -244,7 +244,7 @@ def _changes_caption(source: Source, shown: Sequence[Population]) -> str:
   more = ""
   if left:
     more = f" {count_of(len(left), 'more population')} not drawn: see "
-    more += "analysis/contrasts.csv."
+    more += "analysis/group_changes.csv."
   return (
     f"Default threshold; {means}. Absolute: the rate minus that of dense, in "
     "percentage points. Relative: the same in percent of the dense rate, from "

@@ -8,6 +8,7 @@ import pandas as pd
 from prunebias_jax.analysis.columns import ALL, MEAN, POPULATION
 from prunebias_jax.report.page import Panel, draw_panel
 from prunebias_jax.report.plots import Points, forest
+from prunebias_jax.report.sections.exemplars.tables import told
 from prunebias_jax.report.sections.groups.changes import MARKS
 from prunebias_jax.report.sections.run_tables import populations_of
 from prunebias_jax.report.source import Cell, Population, Source
@@ -93,7 +94,7 @@ def contrast_panel(
 
 def flips_of(source: Source) -> pd.DataFrame:
   """Shares of flipped predictions over all outputs, a row a population."""
-  table = source.table("exemplar_tests")
+  table = told(source.table("exemplar_tests"))
   whole = table["attribute"].isin((MEAN, ALL)) & (table["identity"] == "")
   names = [*POPULATION, "n", "cie_share", "null_mean", "excess", "reason"]
   return table.loc[whole, names].reset_index(drop=True)

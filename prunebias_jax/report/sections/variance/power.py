@@ -123,10 +123,10 @@ def power_figures(
     "seed can see, a line a level; the vertical line is the present number of "
     "pairs. Both axes are logarithmic: to halve the change takes about four "
     "times the seeds. Means go over the outputs that have a value in every "
-    "member of the pairs (how many: in the table below). Seeds are random, the "
-    "splits fixed: more seeds do not make up for few test images. The sd "
-    "itself is an estimate; how far that moves the number of seeds is in the "
-    "next figure."
+    "member of the pairs (how many: in the table below), so that lines of two "
+    "levels may rest on different outputs. Seeds are random, the splits fixed: "
+    "more seeds do not make up for few test images. The sd itself is an "
+    "estimate; how far that moves the number of seeds is in the next figure."
   )
   needed_caption = (
     f"Pairs of seeds that a change of {DELTA:g} needs to be seen as above: one "

@@ -127,7 +127,7 @@ def groups_figure(comparison: Comparison) -> Figure:
       reason=NO_IDENTITIES if none else NO_SHARED,
     )
   cells, requests = [], []
-  for group in groups[: PANELS // 2]:
+  for place, group in enumerate(groups[: PANELS // 2], 1):
     name = comparison.first.group_name(*group)
     for rate in _RATES:
       cell = comparison.overall(rate, *group)
@@ -136,7 +136,7 @@ def groups_figure(comparison: Comparison) -> Figure:
         Request(
           metric=METRICS[rate],
           lines=_lines(comparison, cell),
-          slug=slug_of("comparison-groups", rate, *group),
+          slug=slug_of("comparison-groups", str(place), rate, *group),
           title=f"{name}: {METRICS[rate].title}",
           reason=_why_missing(comparison, cell),
         )

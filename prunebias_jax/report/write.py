@@ -20,8 +20,8 @@ from prunebias_jax.report.sections import (
   COMPARED_BEFORE,
   SECTIONS,
   comparison,
-  facts,
 )
+from prunebias_jax.report.sections.methods import facts
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import listed
 
@@ -76,7 +76,14 @@ def write_report(
     sections.insert(COMPARED_BEFORE, comparison.section(compared))
     tables["comparison"] = compared.table
   page = render(source, sections, formats)
-  directory.mkdir(parents=True, exist_ok=True)
+  try:
+    directory.mkdir(parents=True, exist_ok=True)
+  except FileNotFoundError as error:
+    # Some file systems hold no directories of ours: /proc, for one.
+    raise InputError(
+      f"{directory} cannot be made ({error.strerror}); accepted: a directory "
+      "that can be written to"
+    ) from error
   with alone_in(directory):
     staging = directory / f".{FOLDER}.partial"
     shutil.rmtree(staging, ignore_errors=True)

@@ -103,6 +103,7 @@ def test_seeds_that_do_not_pair_are_not_called_pairs(
   assert not any("Pitman" in text for text in texts)
   assert not any("nan" in text for text in texts)
   assert "7 or more unrelated seeds a side; Welch's t" in texts[0]
+  assert "its members do not pair with dense ones" in texts[8]
 
 
 def test_a_mean_over_some_outputs_says_so(make_splits: MakeSplits) -> None:
@@ -153,6 +154,32 @@ def test_one_seed_has_differences_but_no_intervals(
   assert "no interval" in accuracy.text
   assert "one pair" in accuracy.text
   assert accuracy.as_json()["numbers"]["low"] is None
+
+
+def test_one_seed_does_not_tell_what_seeds_alone_change(
+  make_splits: MakeSplits,
+) -> None:
+  members = [("dense", 0.0, "none", 3), ("mag", 0.9, "none", 3)]
+  summary = analyze(make_splits(members)).summary
+  (one,) = [one for one in summary if "majority" in one.question]
+  assert "one member against one" in one.text
+  assert "excess" not in one.text
+  assert "excess" not in one.numbers
+  (one,) = [one for one in summary if "seed to seed" in one.question]
+  assert "one pair" in one.text
+  assert "no groups" not in one.text
+
+
+def test_the_only_one_is_not_called_the_largest(
+  make_splits: MakeSplits,
+) -> None:
+  splits = make_splits(MEMBERS, examples=200)
+  splits = {name: one.isel(identity=[0]) for name, one in splits.items()}
+  summary = analyze(splits).summary
+  (one,) = [one for one in summary if "bias amplified" in one.question]
+  assert one.numbers["n_compared"] == 1
+  assert "largest" not in one.text
+  assert "at once" not in one.text
 
 
 def test_safe_pairs_are_counted_without_the_means(found: Analysis) -> None:

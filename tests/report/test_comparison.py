@@ -13,7 +13,9 @@ from prunebias_jax import cli, store
 from prunebias_jax.errors import InputError
 from prunebias_jax.report import write
 from prunebias_jax.report.page import Figure, Section, Table
-from prunebias_jax.report.sections import methods
+from prunebias_jax.report.sections import (
+  methods,
+)
 from prunebias_jax.report.sections.comparison import compare, section
 from prunebias_jax.report.sections.comparison.settings import pairing
 from prunebias_jax.report.source import open_source

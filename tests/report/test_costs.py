@@ -9,7 +9,10 @@ import pytest
 
 from prunebias_jax import store
 from prunebias_jax.errors import InputError
-from prunebias_jax.report.sections import costs, layers
+from prunebias_jax.report.sections import (
+  costs,
+)
+from prunebias_jax.report.sections.costs import layers
 from prunebias_jax.report.source import Source, open_source
 
 Runs = Callable[[str], store.Run]

@@ -8,8 +8,11 @@ import pytest
 
 from prunebias_jax import store
 from prunebias_jax.report.page import Figure, Panel, Section, Table
-from prunebias_jax.report.sections import countermeasures, criteria
-from prunebias_jax.report.sections.countermeasure_rows import unavailable
+from prunebias_jax.report.sections import (
+  countermeasures,
+  criteria,
+)
+from prunebias_jax.report.sections.countermeasures.rows import unavailable
 from prunebias_jax.report.sections.families import families, level_names
 from prunebias_jax.report.source import Source, open_source
 

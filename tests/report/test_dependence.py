@@ -14,14 +14,19 @@ from prunebias_jax import analysis, store
 from prunebias_jax.report.means import most_members
 from prunebias_jax.report.page import Figure, Table
 from prunebias_jax.report.plots import Cloud, matrix, scatter
-from prunebias_jax.report.sections import bias, dependence, directional, rarity
-from prunebias_jax.report.sections.agreement import agreement_table
-from prunebias_jax.report.sections.correlation_table import correlation_table
-from prunebias_jax.report.sections.correlations import (
+from prunebias_jax.report.sections import (
+  bias,
+  dependence,
+  rarity,
+)
+from prunebias_jax.report.sections.bias import directional
+from prunebias_jax.report.sections.dependence.agreement import agreement_table
+from prunebias_jax.report.sections.dependence.correlations import (
   ERRORS,
   PREDICTIONS,
   Pairs,
 )
+from prunebias_jax.report.sections.dependence.table import correlation_table
 from prunebias_jax.report.source import Source, open_source
 
 Runs = Callable[[str], store.Run]

@@ -10,27 +10,29 @@ from prunebias_jax import store
 from prunebias_jax.analysis.columns import MAIN
 from prunebias_jax.report.page import Figure
 from prunebias_jax.report.plots.forest import _log_ticks
-from prunebias_jax.report.sections import exemplars
-from prunebias_jax.report.sections.exemplar_sets import (
-  accuracy_figure,
-  onset_figure,
-  onsets,
+from prunebias_jax.report.sections import (
+  exemplars,
 )
-from prunebias_jax.report.sections.exemplar_shares import (
-  accuracy_table,
-  share_figure,
-  share_table,
-)
-from prunebias_jax.report.sections.over_indexing import (
+from prunebias_jax.report.sections.exemplars.over_indexing import (
   over_indexing_figure,
   over_indexing_table,
   ranked,
 )
-from prunebias_jax.report.sections.queue import (
+from prunebias_jax.report.sections.exemplars.queue import (
   criteria_figure,
   queue_figure,
   queue_finding,
   queue_table,
+)
+from prunebias_jax.report.sections.exemplars.sets import (
+  accuracy_figure,
+  onset_figure,
+  onsets,
+)
+from prunebias_jax.report.sections.exemplars.shares import (
+  accuracy_table,
+  share_figure,
+  share_table,
 )
 from prunebias_jax.report.source import Source, open_source
 
@@ -77,6 +79,27 @@ def test_bars_are_the_share_and_its_null(source: Source) -> None:
   assert set(groups["pruner"]) == {"gmp"}
   assert "6 dense and 6 compressed members" in _caption(figure)
   assert "64 arrangements" in _caption(figure)
+
+
+def test_one_pair_has_no_null(runs: Runs) -> None:
+  one = open_source(runs("one"))
+  figure = share_figure(one)
+  data = figure.panels[0].data
+  assert data is not None
+  assert data["cie_share"].notna().all()
+  assert data["null_mean"].isna().all()
+  assert "is not available" in _caption(figure)
+  assert "too near" not in _caption(figure)
+  table = share_table(one)
+  assert {row[4] for _, rows in table.bands for row in rows} == {"n/a"}
+  assert "no null of one member" in table.note
+
+
+def test_few_arrangements_are_said_to_hold_the_observed_one(
+  runs: Runs, source: Source
+) -> None:
+  assert "too near" in _caption(share_figure(open_source(runs("four"))))
+  assert "too near" not in _caption(share_figure(source))
 
 
 def test_share_table_has_both_tests(source: Source) -> None:

@@ -14,7 +14,9 @@ from prunebias_jax import store
 from prunebias_jax.report import write, write_report
 from prunebias_jax.report.palette import DARK, LIGHT, step_of
 from prunebias_jax.report.plots import Series, nice_limit, span_of
-from prunebias_jax.report.sections import performance
+from prunebias_jax.report.sections import (
+  performance,
+)
 from prunebias_jax.report.source import Cell, open_source
 
 Runs = Callable[[str], store.Run]

@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.report.sections.fairness import threshold_figure
-from prunebias_jax.report.sections.group_changes import (
+from prunebias_jax.report.sections.groups.changes import (
   drawn_populations,
   mean_changes,
   worst_changes,
 )
-from prunebias_jax.report.sections.group_forests import (
+from prunebias_jax.report.sections.groups.fairness import threshold_figure
+from prunebias_jax.report.sections.groups.forests import (
   changes_figure,
   crossings_table,
   worst_figure,
 )
-from prunebias_jax.report.sections.group_table import RATES
+from prunebias_jax.report.sections.groups.table import RATES
 from prunebias_jax.report.source import open_source
 
 Runs = Callable[[str], store.Run]

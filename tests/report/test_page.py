@@ -13,9 +13,18 @@ import pandas as pd
 import pytest
 
 from prunebias_jax import InputError, analysis, store
-from prunebias_jax.report import write_report as write_all
-from prunebias_jax.report.sections import SECTIONS, answers, changes, facts
-from prunebias_jax.report.sections.group_table import group_rows
+from prunebias_jax.report import write
+from prunebias_jax.report.sections import (
+  SECTIONS,
+  answers,
+  bias,
+  dependence,
+  methods,
+  performance,
+)
+from prunebias_jax.report.sections.answers import changes
+from prunebias_jax.report.sections.groups.table import group_rows
+from prunebias_jax.report.sections.methods import facts
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.report.vocabulary import METRICS, group_name, probability
 from prunebias_jax.report.write import render
@@ -35,7 +44,7 @@ NAMES = (
 VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 Page = Callable[[str], str]
 # PDF and PNG have a test of their own, and take their time.
-write_report = functools.partial(write_all, formats=("svg",))
+write_report = functools.partial(write.write_report, formats=("svg",))
 
 
 class _Parsed(HTMLParser):
@@ -73,6 +82,21 @@ class _Parsed(HTMLParser):
   @property
   def text(self) -> str:
     return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def few_chapters(monkeypatch: pytest.MonkeyPatch) -> None:
+  """Reports of a few chapters: all of them take seconds to draw."""
+  chapters = (
+    answers.section,
+    answers.missing_section,
+    performance.accuracy_section,
+    dependence.section,
+    bias.section,
+    methods.section,
+  )
+  monkeypatch.setattr(write, "SECTIONS", chapters)
+  monkeypatch.setattr(write, "COMPARED_BEFORE", 0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -230,6 +254,7 @@ def test_sample_images_are_shown(page: Page) -> None:
   assert (images[0]["alt"] or "").startswith("Test image test-00000: ")
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_a_newer_member_makes_the_analysis_old(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -249,6 +274,7 @@ def test_a_run_that_was_not_analysed_is_refused(
   assert not (run.path / "report.html").exists()
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_another_directory_takes_the_report(
   make_run: Callable[..., store.Run], tmp_path
 ) -> None:
@@ -290,6 +316,7 @@ def test_pruned_minus_dense_is_the_difference(
     assert abs(here - dense - difference) < 1.6 * 10.0**-decimals
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_a_collapsed_seed_changes_no_sign(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -347,6 +374,7 @@ def test_uncertainty_has_one_meaning_in_a_report_on_classes(
     assert "Recall" in titles
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_movers_leave_out_what_lacks_a_pair(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -384,6 +412,7 @@ def test_groups_show_their_positives(page: Page) -> None:
   assert re.search(r"not Young\* [\d,]+ \d+–\d+ \d+–\d+", text)
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_diverged_members_are_named(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -399,6 +428,7 @@ def test_diverged_members_are_named(
   assert "not finished" not in text
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_nothing_is_missing_is_said_only_where_it_holds(
   make_run: Callable[..., store.Run], runs: Callable[[str], store.Run]
 ) -> None:
@@ -421,6 +451,7 @@ def test_nothing_is_missing_is_said_only_where_it_holds(
   assert not Source(source.run, spoilt).is_complete
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_an_interrupted_write_is_mended_by_the_report(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -438,6 +469,7 @@ def test_values_of_an_identity_that_are_not_0_and_1_are_written_out() -> None:
   )
 
 
+@pytest.mark.usefixtures("few_chapters")
 def test_a_figure_without_a_common_attribute_leaves_members_out(
   make_run: Callable[..., store.Run],
 ) -> None:
@@ -446,7 +478,7 @@ def test_a_figure_without_a_common_attribute_leaves_members_out(
   run.write_member(1, {"valid": logits, "test": logits})
   splits = {split: run.split(split) for split in ("train", "valid", "test")}
   analysis.analyze(splits).write(run.path / "analysis")
-  text = _Parsed(write_report(run, formats=("svg",)).read_text()).text
+  text = _Parsed(write_report(run).read_text()).text
   assert "no attribute of any model has a value" not in text
   assert (
     "Not drawn, having no value: 80 % (gmp), seed 0 (Interdependence)." in text

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.report.sections import quantization
+from prunebias_jax.report.sections import (
+  quantization,
+)
 from prunebias_jax.report.source import Source, open_source
 
 Runs = Callable[[str], store.Run]

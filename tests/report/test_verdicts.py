@@ -12,7 +12,9 @@ from scipy.stats import binomtest
 from prunebias_jax import store
 from prunebias_jax.audit.log import FOLDER, Identity, Plan, VerdictLog, log_path
 from prunebias_jax.report.page import Figure, Table
-from prunebias_jax.report.sections import verdicts
+from prunebias_jax.report.sections import (
+  verdicts,
+)
 from prunebias_jax.report.source import open_source
 
 MakeRun = Callable[..., store.Run]

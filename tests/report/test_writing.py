@@ -1,5 +1,6 @@
 """The report's files: whole or not at all, and nothing of others is lost."""
 
+from collections.abc import Callable
 import os
 from pathlib import Path
 import shutil
@@ -12,10 +13,13 @@ from prunebias_jax.errors import InputError
 from prunebias_jax.report import write, write_report
 from prunebias_jax.report.page import Section
 from prunebias_jax.report.plots.frame import new_plot
-from prunebias_jax.report.sections import groups, safety
+from prunebias_jax.report.sections import groups
 from prunebias_jax.report.sections.comparison import compare, lines
+from prunebias_jax.report.sections.criteria import safety
 from prunebias_jax.report.source import open_source
-from tests.report.conftest import GetRun, MakeRun
+
+GetRun = Callable[[str], store.Run]
+MakeRun = Callable[..., store.Run]
 
 TINY: dict[str, Any] = {
   "names": ("A", "B"),
@@ -100,6 +104,17 @@ def test_directory_in_a_file(runs: GetRun, tmp_path: Path) -> None:
   (tmp_path / "file").write_text("")
   with pytest.raises(InputError, match="file is a file"):
     write_report(runs("one"), directory=tmp_path / "file" / "in")
+
+
+def test_directory_that_cannot_be_made(
+  runs: GetRun, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+  def refuse(*_: object, **__: object) -> None:
+    raise FileNotFoundError(2, "No such file or directory")
+
+  monkeypatch.setattr(Path, "mkdir", refuse)
+  with pytest.raises(InputError, match="cannot be made"):
+    write_report(runs("one"), directory=directory / "new", formats=("svg",))
 
 
 def test_failed_file_leaves_nothing(tmp_path: Path) -> None:

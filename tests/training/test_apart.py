@@ -20,7 +20,7 @@ SWEEP = Sweep(
   seeds=(0, 3),
   sparsities=(0.0, 0.5, 0.75),
   data=Data(size=8),
-  model=Model(width=0.25),
+  model=Model(name="nets:Flat"),
   train=Train(epochs=2, batch=16),
   dense_apart=True,
   dense=Train(epochs=1, batch=12, optimizer="adam", learning_rate=0.01),

@@ -1,6 +1,5 @@
 """Runs with a loss against bias: repeatable, resumable, not the plain one."""
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pandas as pd
@@ -28,7 +27,7 @@ PLAIN = Sweep(
   seeds=(0, 3),
   sparsities=(0.0, 0.75),
   data=Data(size=8),
-  model=Model(name=f"{__name__}:Flat"),
+  model=Model(name="nets:Flat"),
   train=Train(epochs=3, batch=16, crop=0, learning_rate=0.3),
   pruning=Pruning(start=1, end=3),
   execution=Execution(
@@ -52,19 +51,6 @@ GROUPED = PLAIN.override(
     "pruning.end": 2,
   }
 )
-
-
-class Flat(nn.Module):
-  """Two layers and a normalisation: quick to compile."""
-
-  outputs: int
-  hidden: int = 16
-
-  @nn.compact
-  def __call__(self, images, train):
-    x = nn.Dense(self.hidden, name="first")(images.reshape(len(images), -1))
-    x = nn.BatchNorm(use_running_average=not train, name="norm")(x)
-    return nn.Dense(self.outputs, name="head")(nn.relu(x))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from splits import make_split
 
 from prunebias_jax import cli, config_file, data, store
 from prunebias_jax.errors import InputError
-from prunebias_jax.report.sections.group_table import group_rows
+from prunebias_jax.report.sections.groups.table import group_rows
 from prunebias_jax.report.source import Source, open_source
 from prunebias_jax.training.engine import Engine
 from prunebias_jax.training.loss import loss_and_accuracy

@@ -64,10 +64,7 @@ def bias(source: Source) -> Sentence:
   row = _largest(rows, "difference", "t_p")
   if row is None:
     return unavailable(question, "contrasts", source, why_not(rows))
-  subject = (
-    f"bias amplification by {group_text(row)}, mean over outputs and the "
-    f"largest change of {len(rows)}"
-  )
+  subject = f"bias amplification by {group_text(row)}, {_averaged(row)}"
   return _moved(question, row, subject, POINTS, source)
 
 
@@ -84,8 +81,8 @@ def groups(source: Source) -> Sentence:
   if row is None:
     return unavailable(question, "contrasts", source, why_not(rows))
   subject = (
-    f"the {row['metric'].replace('_', ' ')} of {group_text(row)}, mean over "
-    f"outputs and the largest change of {len(rows)}"
+    f"the {row['metric'].replace('_', ' ')} of {group_text(row)}, "
+    f"{_averaged(row)}"
   )
   return _moved(question, row, subject, POINTS, source)
 
@@ -93,16 +90,19 @@ def groups(source: Source) -> Sentence:
 def variance(source: Source) -> Sentence:
   """On whether bias differs more between seeds than it does for dense."""
   question = "Does bias differ more from seed to seed?"
-  rows = source.rows("contrasts", metric="bias_amplification", attribute=MEAN)
+  every = source.rows("contrasts", metric="bias_amplification", attribute=MEAN)
   # Of a population whose seeds all agree the ratio is 0: nothing is larger.
-  rows = rows[rows["variance_ratio"] > 0]
+  rows = every[every["variance_ratio"] > 0]
   row = _largest(rows, "variance_ratio", "pitman_morgan_p", np.log)
   if row is None:
-    return unavailable(question, "contrasts", source, why_not(rows))
+    return unavailable(question, "contrasts", source, why_not(every))
+  most = ""
+  if len(rows) > 1:
+    most = f" the one of {len(rows)} that changes most,"
   text = (
     f"At {source.name}, the variance over seeds of bias amplification by "
-    f"{group_text(row)}, the one of {len(rows)} that changes most, is "
-    f"{row['variance_ratio']:.2f} times that of dense"
+    f"{group_text(row)},{most} is {row['variance_ratio']:.2f} times that of "
+    "dense"
   )
   test = "Brown-Forsythe" if unpaired(row) else "Pitman-Morgan"
   if math.isnan(row["ratio_low"]):
@@ -124,6 +124,14 @@ def variance(source: Source) -> Sentence:
   )
 
 
+def _averaged(row: pd.Series) -> str:
+  """What a chosen row is, among those that were compared."""
+  text = "mean over outputs"
+  if row["n_compared"] > 1:
+    text += f" and the largest change of {row['n_compared']}"
+  return text
+
+
 def _moved(
   question: str, row: pd.Series, subject: str, scale: Scale, source: Source
 ) -> Sentence:
@@ -135,7 +143,7 @@ def _moved(
     text += f" against dense; no interval ({row['reason']})."
   else:
     low, high, kind = row["low"], row["high"], "interval over seeds"
-    if "p" in row:
+    if "p" in row and row["n_compared"] > 1:
       low, high = _simultaneous(row, source.level)
       kind = f"interval over seeds, for all {row['n_compared']} at once,"
     p = row["p"] if "p" in row else row["t_p"]

@@ -37,16 +37,23 @@ def exemplars(source: Source) -> Sentence:
     f"At {source.name}, the majority label of {percent(row['cie_share'])} of "
     f"the {what} is another than that of dense"
   )
+  columns = ["n_dense", "n_compressed", "cie_share"]
   if math.isnan(row["null_mean"]):
     text += f"; what seeds alone would do is not available ({row['reason']})."
+  elif row["n_dense"] == row["n_compressed"] == 1:
+    # To exchange the only two members gives what was observed.
+    text += (
+      "; what seeds alone would change is not available (one member against "
+      "one)."
+    )
   else:
+    columns += ["null_mean", "excess", "p"]
     text += (
       f"; seeds alone would change {percent(row['null_mean'])}, which leaves "
       f"an excess of {POINTS.change(row['excess'])} ({row['n_compressed']} "
       f"members against {row['n_dense']}; permutation of members, "
       f"{p_text(row['p'])})."
     )
-  columns = ("n_dense", "n_compressed", "cie_share", "null_mean", "excess", "p")
   return Sentence(
     question=question, text=text, numbers=numbers_of(row, columns), source=table
   )
@@ -60,7 +67,13 @@ def safety(source: Source) -> Sentence:
   rows = rows[~rows["attribute"].isin([MEAN, ALL])]
   judged = rows[rows["verdict"] != "not available"]
   if judged.empty:
-    return unavailable(question, "safety", source, why_not(rows))
+    reason = why_not(rows)
+    if (
+      rows.empty
+      and not source.rows("contrasts", metric="bias_amplification").empty
+    ):
+      reason = "its members do not pair with dense ones"
+    return unavailable(question, "safety", source, reason)
   rows = judged
   sparsity = rows["sparsity"].iloc[0]
   safe = int((rows["safe_up_to"] >= sparsity).sum())

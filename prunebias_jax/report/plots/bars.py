@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 import numpy as np
 
-from prunebias_jax.report.drawing import TEXT, plain
+from prunebias_jax.report.drawing import SMALL, TEXT, plain
 from prunebias_jax.report.palette import LIGHT
 from prunebias_jax.report.plots.frame import colour_of, new_plot
 
@@ -72,6 +72,17 @@ def bars(
     )
     if one.low is not None and one.high is not None and not stacked:
       axes.vlines(places + shift, one.low, one.high, color=LIGHT["ink"], lw=1.2)
+    for place in places[np.isnan(one.value)] if not stacked else ():
+      # A bar that is not there must not read as one of height 0.
+      axes.annotate(
+        "n/a",
+        (place + shift, 0),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=SMALL,
+        color=LIGHT["muted"],
+      )
     bottom = bottom + height * stacked
   if reference is not None:
     axes.axhline(reference, color=LIGHT["muted"], lw=0.9, dashes=(3, 2))

@@ -1,5 +1,7 @@
 """The second run minus the first: values, and changes against dense."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -15,6 +17,7 @@ from prunebias_jax.report.vocabulary import (
   METRICS,
   NOT_AVAILABLE,
   Metric,
+  listed,
   number,
   percent,
   probability,
@@ -132,17 +135,22 @@ def _table(comparison: Comparison, quantity: str) -> Table:
   reason = _missing(comparison, quantity)
   if reason:
     return Table(slug=slug, title=title, reason=reason)
-  bands, reasons = [], []
+  bands: list[tuple[str, tuple[Texts, ...]]] = []
+  reasons: dict[str, dict[str, list[str]]] = {}
   for match in _matches(comparison, quantity):
     rows = []
     for metric, label, cell in _cells(comparison):
       row = comparison.row(match, quantity, cell)
       if row is not None:
         rows.append(_texts(metric, label, row, change))
-        reasons += str(row["reason"]).split("; ") if row["reason"] else []
+        for one in str(row["reason"]).split("; ") if row["reason"] else []:
+          where = reasons.setdefault(one, {}).setdefault(label, [])
+          where.append(comparison.label(match))
     bands.append((comparison.label(match), tuple(rows)))
   what = "change in " if change else ""
-  said = "; ".join(dict.fromkeys(reasons))
+  said = "; ".join(
+    f"{one} ({_where(rows, len(bands))})" for one, rows in reasons.items()
+  )
   return Table(
     slug=slug,
     title=title,
@@ -163,6 +171,14 @@ def _table(comparison: Comparison, quantity: str) -> Table:
       f"{_method(comparison)}, not corrected for the number of rows. "
       f"{_spread(comparison)}{f' Here: {said}.' if said else ''}"
     ),
+  )
+
+
+def _where(rows: Mapping[str, list[str]], bands: int) -> str:
+  """The rows that something is said of: their populations where not all."""
+  return "; ".join(
+    label if len(found) == bands else f"{label}: {listed(found)}"
+    for label, found in rows.items()
   )
 
 

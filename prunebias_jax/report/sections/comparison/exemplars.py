@@ -1,5 +1,7 @@
 """Compression identified exemplars of both runs, beside what seeds alone do."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,7 @@ from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, draw_panel
 from prunebias_jax.report.plots import Series, along_steps, span_of
 from prunebias_jax.report.sections.comparison.runs import Comparison
+from prunebias_jax.report.sections.exemplars.tables import told
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import number, percent
 
@@ -24,7 +27,8 @@ def figure(comparison: Comparison) -> Figure:
     "and the mean of its permutation null: what seeds alone would change. The "
     "share belongs to a whole population: there is no number of a single seed "
     "and no interval. It depends on the number of members, so only populations "
-    "of equally many are drawn."
+    "of equally many are drawn. With one member against one there is no null: "
+    "to exchange them changes nothing."
   )
   data, reason = _numbers(comparison)
   if reason:
@@ -93,6 +97,8 @@ def _numbers(comparison: Comparison) -> tuple[pd.DataFrame, str]:
       continue
     for name, row in zip(comparison.names, rows, strict=True):
       for ending, column in (("", "cie_share"), (", null", "null_mean")):
+        if math.isnan(row[column]):
+          continue
         parts.append(
           {
             "line": f"{name}{ending}",
@@ -119,7 +125,7 @@ def _numbers(comparison: Comparison) -> tuple[pd.DataFrame, str]:
 
 def _shares(source: Source) -> dict[Population, pd.Series]:
   """Rows of the table over all outputs and everyone, by population."""
-  table = source.table("exemplar_tests")
+  table = told(source.table("exemplar_tests"))
   # A single attribute has no mean beside it.
   names = [MEAN, ALL, *(source.outputs if len(source.outputs) == 1 else ())]
   rows = table[

@@ -233,7 +233,7 @@ def _numbers(comparison: Comparison, request: Request) -> pd.DataFrame:
           {**key, "kind": "seed", "seed": seed, "value": value}
           for seed, value in zip(seeds.tolist(), values.tolist(), strict=True)
         ]
-        mean = comparison.mean(values)
+        mean = comparison.mean(run, values)
         if mean is not None:
           rows.append(
             {
@@ -295,9 +295,10 @@ def _dots(comparison: Comparison) -> str:
   ]
   text = (
     f"Every dot is one seed ({'; '.join(sizes)}). Bars: mean over seeds with "
-    f"its {percent(comparison.first.level)} % t interval, none with one seed; "
-    "it takes seeds as random and normal, all three splits as fixed. Whether "
-    "two intervals overlap is not a test: see the differences below."
+    f"its {percent(comparison.first.level)} % t interval, none with one seed "
+    "or where members share seeds of a purpose; it takes seeds as random and "
+    "normal, all three splits as fixed. Whether two intervals overlap is not a "
+    "test: see the differences below."
   )
   left = [
     name

@@ -5,7 +5,7 @@ from typing import Any
 
 from prunebias_jax import settings
 from prunebias_jax.report.page import Row
-from prunebias_jax.report.sections import facts
+from prunebias_jax.report.sections.methods import facts
 from prunebias_jax.report.source import Source
 from prunebias_jax.report.vocabulary import listed
 

@@ -17,7 +17,7 @@ from prunebias_jax.report.page import (
   draw_panel,
   slug_of,
 )
-from prunebias_jax.report.plots import Curve, Points, curves, forest
+from prunebias_jax.report.plots import Curve, Points, curves, forest, in_words
 from prunebias_jax.report.sections.variance.cells import (
   MOST,
   MOST_ROWS,
@@ -123,10 +123,10 @@ def power_figures(
     "seed can see, a line a level; the vertical line is the present number of "
     "pairs. Both axes are logarithmic: to halve the change takes about four "
     "times the seeds. Means go over the outputs that have a value in every "
-    "member of the pairs (how many: in the table below). Seeds are random, the "
-    "splits fixed: more seeds do not make up for few test images. The sd "
-    "itself is an estimate; how far that moves the number of seeds is in the "
-    "next figure."
+    "member of the pairs (how many: in the table below), so that lines of two "
+    "levels may rest on different outputs. Seeds are random, the splits fixed: "
+    "more seeds do not make up for few test images. The sd itself is an "
+    "estimate; how far that moves the number of seeds is in the next figure."
   )
   needed_caption = (
     f"Pairs of seeds that a change of {DELTA:g} needs to be seen as above: one "
@@ -287,16 +287,7 @@ def _needed_panel(
         .to_numpy(np.float64),
       )
     )
-  alt = f"{title}. " + " ".join(
-    f"{kind.label}: "
-    + ", ".join(
-      f"{one} {number(value, 0)}"
-      for one, value in zip(names, kind.value, strict=True)
-      if np.isfinite(value)
-    )
-    + "."
-    for kind in kinds
-  )
+  alt = f"{title}. {in_words(names, kinds, 0)}"
   return draw_panel(
     lambda: forest(
       names,

@@ -16,12 +16,15 @@ from prunebias_jax.analysis.columns import (
   CELL,
   MAIN,
   MEAN,
+  MEMBER,
   PARENT,
   POPULATION,
   PURPOSES,
   RULES,
 )
 from prunebias_jax.analysis.flags import BiasFlag
+from prunebias_jax.errors import InputError
+from prunebias_jax.report.drawing import plain
 from prunebias_jax.report.keys import Cell, Index, Population, Row, is_whole
 from prunebias_jax.report.means import Shared, shared_means
 from prunebias_jax.report.vocabulary import group_name
@@ -419,7 +422,31 @@ def open_source(run: store.Run) -> Source:
   """Reads the analysis of a run.
 
   Raises:
-    InputError: the run has not been analysed, or its analysis cannot be read.
+    InputError: the run has not been analysed, or its analysis cannot be read
+      or is of another run.
   """
   found = run.analysis()
-  return Source(run, found.at(*MAIN), found.others)
+  source = Source(run, found.at(*MAIN), found.others)
+  _check_same(source)
+  return source
+
+
+def _check_same(source: Source) -> None:
+  """Refuses an analysis that was copied from another run."""
+  run, arrays = source.run, source.analysis.arrays
+  keys = list(MEMBER)
+  own = set(run.members()[keys].itertuples(index=False, name=None))
+  members = member_cells.members_of(arrays)[keys]
+  strange = [
+    " ".join(map(str, one))
+    for one in members.itertuples(index=False, name=None)
+    if one not in own
+  ]
+  names = run.split("test")[source.output].to_numpy().tolist()
+  if not strange and tuple(map(str, names)) != source.outputs:
+    strange = sorted({*source.outputs} ^ {*map(str, names)}) or ["other order"]
+  if strange:
+    raise InputError(
+      f"{run.path / 'analysis'} is not of this run ({plain(strange[0], 60)}); "
+      f"`prunebias analyze {run.path}` makes it anew"
+    )

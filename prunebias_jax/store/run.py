@@ -1,6 +1,6 @@
 """A run directory that exists: read when asked for, and added to."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import json
 import os
@@ -380,20 +380,25 @@ class Run:
       writer: which process writes; each has a file of its own.
     """
     name = f"metrics-{writer}.jsonl" if writer else "metrics.jsonl"
-    with (self.path / name).open("a") as file:
-      file.writelines(json.dumps(record) + "\n" for record in records)
+    with (self.path / name).open("ab+") as file:
+      # What follows a torn line begins its own.
+      if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read() != b"\n":
+          file.write(b"\n")
+      file.writelines(f"{json.dumps(record)}\n".encode() for record in records)
 
   def metrics(self) -> pd.DataFrame:
     """The metrics log as a table; empty where there is none.
 
-    A resumed run repeats the epochs after its checkpoint: the last stands.
+    A resumed run repeats the epochs after its checkpoint: the last stands. A
+    line that training was killed in the middle of is left out.
+
+    Raises:
+      InputError: a line that is no record.
     """
-    lines = [
-      line
-      for path in sorted(self.path.glob("metrics*.jsonl"))
-      for line in path.read_text().splitlines()
-    ]
-    table = pd.DataFrame([json.loads(line) for line in lines])
+    paths = sorted(self.path.glob("metrics*.jsonl"))
+    table = pd.DataFrame([one for path in paths for one in _records(path)])
     keys = [name for name in (*MEMBER_KEY, "epoch") if name in table]
     return table.drop_duplicates(keys, keep="last").reset_index(drop=True)
 
@@ -426,6 +431,23 @@ def open_run(path: str | os.PathLike[str]) -> Run:
       f"{path / SWEEP} is of run format {found!r}; accepted: {FORMAT}"
     )
   return Run(path, facts)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+  """The records of a metrics log."""
+  lines = path.read_text(errors="replace").split("\n")
+  for number, line in enumerate(lines, 1):
+    try:
+      record = json.loads(line or "{}")
+    except ValueError:
+      record = {} if line.startswith("{") else None
+    if not isinstance(record, dict):
+      raise InputError(
+        f"{path}, line {number}: {line[:40]!r} is no record; accepted: JSON "
+        "objects as training writes them, or no such file"
+      )
+    if record:
+      yield record
 
 
 def _words(evaluation: Evaluation) -> str:

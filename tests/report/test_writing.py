@@ -3,6 +3,8 @@
 from collections.abc import Callable
 import os
 from pathlib import Path
+import shutil
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,15 @@ from prunebias_jax.report.source import open_source
 
 GetRun = Callable[[str], store.Run]
 MakeRun = Callable[..., store.Run]
+
+TINY: dict[str, Any] = {
+  "names": ("A", "B"),
+  "identities": (),
+  "seeds": (0,),
+  "sparsities": (0.0,),
+  "examples": 40,
+  "size": 8,
+}
 
 
 @pytest.fixture
@@ -112,6 +123,36 @@ def test_failed_file_leaves_nothing(tmp_path: Path) -> None:
     store.write_atomically(tmp_path / "folder", "text")
 
   assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_line_torn_by_a_kill_costs_that_line_only(make_run: MakeRun) -> None:
+  run = make_run(**TINY, bare=True)
+  with (run.path / "metrics.jsonl").open("a") as file:
+    file.write('{"seed": 0, "epoch": 1}\n{"seed": 0, "ep')
+  run.log([{"seed": 0, "epoch": 2}])
+
+  assert run.metrics()["epoch"].tolist() == [1, 2]
+
+
+def test_garbage_in_the_log_is_named(make_run: MakeRun) -> None:
+  run = make_run(**TINY, bare=True)
+  (run.path / "metrics.jsonl").write_text("garbage\n")
+  with pytest.raises(InputError, match=r"line 1: 'garbage' is no record"):
+    run.metrics()
+
+
+@pytest.mark.parametrize(
+  ("other", "what"), [({"names": ("A", "C")}, "B"), ({"seeds": (5,)}, "dense")]
+)
+def test_analysis_of_another_run_is_refused(
+  make_run: MakeRun, other: dict[str, Any], what: str
+) -> None:
+  run = make_run(**TINY, analysed=False)
+  shutil.copytree(
+    make_run(**TINY | other).path / "analysis", run.path / "analysis"
+  )
+  with pytest.raises(InputError, match=rf"is not of this run \({what}"):
+    open_source(run)
 
 
 def test_title_of_a_drawing_is_one_line_that_ends() -> None:

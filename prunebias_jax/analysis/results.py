@@ -110,7 +110,7 @@ class Analysis:
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(directory.parent):
+    with alone_in(directory.parent):
       self._write(directory)
 
   def _write(self, directory: Path) -> None:
@@ -140,7 +140,7 @@ class Analysis:
       _write_json(staging / NOTES, self.notes)
       _write_json(staging / SUMMARY, [one.as_json() for one in self.summary])
       recover(directory)
-      _swap(staging, directory)
+      swap(staging, directory)
     finally:
       shutil.rmtree(staging, ignore_errors=True)
 
@@ -193,8 +193,8 @@ def with_text(
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-  """Holds a folder against whoever else writes an analysis into it."""
+def alone_in(folder: Path) -> Iterator[None]:
+  """Holds a folder against whoever else writes results into it."""
   opened = os.open(folder, os.O_RDONLY)
   try:
     fcntl.flock(opened, fcntl.LOCK_EX)
@@ -203,7 +203,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     os.close(opened)
 
 
-def _swap(staging: Path, directory: Path) -> None:
+def swap(staging: Path, directory: Path) -> None:
   """Puts `staging` where `directory` was; puts that back on failure."""
   previous = _previous(directory)
   shutil.rmtree(previous, ignore_errors=True)

@@ -38,7 +38,7 @@ def add(verbs: Verbs) -> None:
   parser.add_argument(
     "--output",
     metavar="DIR",
-    type=Path,
+    type=directory,
     help="where report.html and the folder report/ go (default: RUN)",
   )
   parser = verbs.add("export", export)

@@ -29,6 +29,11 @@ def dots(source: Source) -> str:
   if source.most_seeds == 1:
     return "The dots are single members: with one seed there is no interval."
   joined = ", and a faint line joins the members of a seed"
+  if source.crossed:
+    return (
+      "Every dot is one member, every short line the mean. Members share seeds "
+      "of a purpose, so there is no interval."
+    )
   return (
     f"Every dot is one seed{joined if source.pairs_by_seed else ''}. "
     f"Bars: mean over seeds with its {percent(source.level)} % t interval, "
@@ -41,6 +46,8 @@ def interval_words(source: Source) -> str:
   """Which interval a mean over seeds has, or that it has none."""
   if source.most_seeds == 1:
     return "without interval, there being one seed"
+  if source.crossed:
+    return "without interval, as members share seeds of a purpose"
   return (
     f"with its {percent(source.level)} % t interval, which takes seeds as "
     "random and normal, all three splits as fixed"

@@ -18,6 +18,7 @@ from prunebias_jax.analysis.columns import (
   MEAN,
   PARENT,
   POPULATION,
+  PURPOSES,
   RULES,
 )
 from prunebias_jax.analysis.flags import BiasFlag
@@ -220,10 +221,26 @@ class Source:
     found: dict[Population, Interval] = {}
     for population in self.populations if column is not None else ():
       values = self._shared.values[self._places[population], column]
-      values = values[np.isfinite(values), None]
-      if values.size:
-        found[population] = mean_interval(values, level=self.level)
+      if np.isfinite(values).any():
+        found[population] = self.mean_of(values)
     return found
+
+  def mean_of(self, values: np.ndarray) -> Interval:
+    """Mean of the members that have a value, with its t interval, [1] each.
+
+    Without interval where members share seeds of a purpose: they are not
+    independent.
+    """
+    mean = mean_interval(values[np.isfinite(values), None], level=self.level)
+    if self.crossed:
+      none = np.full(1, np.nan)
+      return Interval(estimate=mean.estimate, low=none, high=none)
+    return mean
+
+  @property
+  def crossed(self) -> bool:
+    """Whether members share the seeds of a purpose."""
+    return any(name in self.analysis.arrays.coords for name in PURPOSES)
 
   def sides(self, cell: Cell, population: Population) -> tuple[float, float]:
     """Means of dense and of a population over what their difference rests on.

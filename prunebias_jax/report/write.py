@@ -11,6 +11,7 @@ import pandas as pd
 
 from prunebias_jax import store
 from prunebias_jax.analysis.csv_files import write_csv
+from prunebias_jax.analysis.results import alone_in, swap
 from prunebias_jax.errors import InputError
 from prunebias_jax.report import palette
 from prunebias_jax.report.drawing import FORMATS
@@ -26,6 +27,11 @@ from prunebias_jax.report.vocabulary import listed
 
 PAGE = "report.html"
 FOLDER = "report"
+# Characters that turn the direction of all text after them: in the name of an
+# attribute they would reverse the numbers of the sentence that it is in.
+_TURNS = dict.fromkeys(
+  (*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"
+)
 
 
 def write_report(
@@ -38,7 +44,8 @@ def write_report(
   """Writes report.html, and the figures as files with their numbers as CSV.
 
   The page needs nothing but itself: no network, no script. Writing it twice
-  gives the same bytes.
+  gives the same bytes. What was written before stays unless all of the new
+  report could be written; of two processes the second waits.
 
   Args:
     run: analysed, finished or not.
@@ -52,11 +59,13 @@ def write_report(
 
   Raises:
     InputError: a run has not been analysed, its analysis cannot be read, the
-      runs cannot be compared, an unknown format, or a directory that is a
-      file. What was written before stays.
+      runs cannot be compared, an unknown format, a directory that is a file,
+      or a folder report/ in it that holds what is no report's.
+    OSError: the report cannot be written, for want of space or of rights.
   """
   directory = run.path if directory is None else directory
-  _check(directory, formats)
+  _check_formats(formats)
+  _check_place(directory)
   source = open_source(run)
   compared = None
   if compare is not None:
@@ -67,9 +76,25 @@ def write_report(
     sections.insert(COMPARED_BEFORE, comparison.section(compared))
     tables["comparison"] = compared.table
   page = render(source, sections, formats)
-  directory.mkdir(parents=True, exist_ok=True)
-  _write_figures(figures_of(sections), tables, directory / FOLDER, formats)
-  store.write_atomically(directory / PAGE, page)
+  try:
+    directory.mkdir(parents=True, exist_ok=True)
+  except FileNotFoundError as error:
+    # Some file systems hold no directories of ours: /proc, for one.
+    raise InputError(
+      f"{directory} cannot be made ({error.strerror}); accepted: a directory "
+      "that can be written to"
+    ) from error
+  with alone_in(directory):
+    staging = directory / f".{FOLDER}.partial"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+      staging.mkdir()
+      _write_figures(figures_of(sections), tables, staging, formats)
+      store.write_atomically(staging / PAGE, page)
+      os.replace(staging / PAGE, directory / PAGE)
+      swap(staging, directory / FOLDER)
+    finally:
+      shutil.rmtree(staging, ignore_errors=True)
   return directory / PAGE
 
 
@@ -102,7 +127,7 @@ def render(
       values["number"] = numbers[part.slug]
     return Markup(environment.get_template(part.template).render(values))
 
-  return environment.get_template("page.html").render(
+  page = environment.get_template("page.html").render(
     name=source.run.name or source.run.path.name,
     light=palette.variables(palette.LIGHT),
     dark=palette.variables(palette.DARK),
@@ -120,18 +145,52 @@ def render(
       for section in sections
     ],
   )
+  return page.translate(_TURNS)
 
 
-def _check(directory: Path, formats: Sequence[str]) -> None:
-  """Refuses what cannot be written, before anything is read."""
+def _check_formats(formats: Sequence[str]) -> None:
+  """Refuses what no figure can be saved as."""
   unknown = [one for one in formats if one not in FORMATS]
   if unknown or not formats:
     raise InputError(
       f"formats {','.join(formats)!r}; accepted: one or more of "
       f"{', '.join(FORMATS)}"
     )
-  if directory.exists() and not directory.is_dir():
-    raise InputError(f"{directory} is a file; accepted: a directory")
+
+
+def _check_place(directory: Path) -> None:
+  """Refuses a place where nothing can be written, or something is lost."""
+  # Making the report takes a minute: what cannot be kept is not made.
+  there = next(one for one in (directory, *directory.parents) if one.exists())
+  if not there.is_dir():
+    raise InputError(f"{there} is a file; accepted: a directory")
+  if not os.access(there, os.W_OK):
+    raise InputError(
+      f"{there} cannot be written to; accepted: --output with a directory that "
+      "can"
+    )
+  if (directory / PAGE).is_dir():
+    raise InputError(f"{directory / PAGE} is a directory; accepted: a file")
+  folder = directory / FOLDER
+  foreign = _foreign(folder)
+  if foreign is not None:
+    raise InputError(
+      f"{foreign} is not of a report, and {folder} would be replaced as a "
+      "whole; accepted: --output with another directory"
+    )
+
+
+def _foreign(folder: Path) -> Path | None:
+  """What is in the way of a folder of figures and is not one of them."""
+  if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+    return folder
+  # Every figure has its numbers beside it.
+  files = sorted(folder.iterdir()) if folder.exists() else []
+  for one in files:
+    known = one.suffix[1:] in (*FORMATS, "csv")
+    if not known or one.with_suffix(".csv") not in files:
+      return one
+  return None
 
 
 def _write_figures(
@@ -140,18 +199,13 @@ def _write_figures(
   folder: Path,
   formats: Sequence[str],
 ) -> None:
-  """Replaces the folder of figures and tables as a whole."""
-  staging = folder.with_name(f".{folder.name}.partial")
-  shutil.rmtree(staging, ignore_errors=True)
-  staging.mkdir()
+  """Fills a folder with figures and tables."""
   for figure in drawn:
     for panel in figure.panels:
       if panel.data is None:
         continue
       for suffix, content in panel.files(formats).items():
-        (staging / f"{panel.slug}.{suffix}").write_bytes(content)
-      panel.data.to_csv(staging / f"{panel.slug}.csv", index=False)
+        (folder / f"{panel.slug}.{suffix}").write_bytes(content)
+      panel.data.to_csv(folder / f"{panel.slug}.csv", index=False)
   for name, table in tables.items():
-    write_csv(table, staging / f"{name}.csv")
-  shutil.rmtree(folder, ignore_errors=True)
-  os.replace(staging, folder)
+    write_csv(table, folder / f"{name}.csv")

@@ -103,8 +103,12 @@ def _move_in(staging: Path, workdir: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
   """Writes a file whole or not at all, and durably."""
   staging = path.with_name(f".{path.name}.partial")
-  with staging.open("w") as file:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-  staging.replace(path)
+  try:
+    with staging.open("w", encoding="utf-8") as file:
+      file.write(text)
+      file.flush()
+      os.fsync(file.fileno())
+    staging.replace(path)
+  except BaseException:
+    staging.unlink(missing_ok=True)
+    raise

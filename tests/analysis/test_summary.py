@@ -103,6 +103,7 @@ def test_seeds_that_do_not_pair_are_not_called_pairs(
   assert not any("Pitman" in text for text in texts)
   assert not any("nan" in text for text in texts)
   assert "7 or more unrelated seeds a side; Welch's t" in texts[0]
+  assert "its members do not pair with dense ones" in texts[8]
 
 
 def test_a_mean_over_some_outputs_says_so(make_splits: MakeSplits) -> None:

@@ -67,7 +67,7 @@ def test_verdicts_are_counted_without_the_mean(
 ) -> None:
   table = _csv(runs, "safety")
   for rule in ("default", "calibrated"):
-    data = _data(chapter, f"safe-counts-gmp-{rule}")
+    data = _data(chapter, f"safe-counts-1-{rule}-gmp")
     total = data.groupby(["metric", "identity", "sparsity"])["count"].sum()
     assert (total == 40).all()
     for row in data.to_dict("records"):
@@ -89,7 +89,7 @@ def test_the_map_and_its_words_are_the_verdicts(
   table = table[table["threshold_rule"] == "default"]
   key = ["attribute", "metric", "identity", "sparsity"]
   expected = table.set_index(key)["verdict"].sort_index()
-  data = _data(chapter, "safe-map-gmp").set_index(key)["verdict"].sort_index()
+  data = _data(chapter, "safe-map-1-gmp").set_index(key)["verdict"].sort_index()
   pd.testing.assert_series_equal(data, expected, check_dtype=False)
   words = _table(chapter, "safe-levels")
   assert words.head[:3] == ("attribute", "|log TCB|", "|BA| Male")

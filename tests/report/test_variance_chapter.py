@@ -13,9 +13,7 @@ from prunebias_jax.data.dataset import SPLITS
 from prunebias_jax.report.drawing import drawing_style
 from prunebias_jax.report.page import Figure, Panel, Section, Table
 from prunebias_jax.report.plots import Estimates, Part, shares, top_of
-from prunebias_jax.report.sections import (
-  variance,
-)
+from prunebias_jax.report.sections import performance, variance
 from prunebias_jax.report.sections.variance import power, sources, spread
 from prunebias_jax.report.sections.variance.cells import (
   amplifications,
@@ -331,6 +329,20 @@ def test_crossed_seeds_have_components_and_no_intervals(
   assert sd["sd_low"].isna().all()
   interval = _panel(chapter, "crossed-1")
   assert interval.reason == "Not available: crossed seeds, see sources.csv."
+
+
+def test_means_of_crossed_seeds_have_no_interval(crossed: Source) -> None:
+  section = performance.accuracy_section(crossed)
+  (figure,) = section.parts
+  assert isinstance(figure, Figure)
+  assert "Members share seeds of a purpose, so there is no interval" in (
+    figure.caption
+  )
+  data = figure.panels[0].data
+  assert data is not None
+  means = data[data["kind"] == "mean"]
+  assert means["value"].notna().all()
+  assert means[["low", "high"]].isna().all(axis=None)
 
 
 def test_sources_need_a_crossed_design(source: Source) -> None:

@@ -24,7 +24,7 @@ SWEEP = Sweep.from_dict(
       "valid": 40,
       "test": 40,
     },
-    "model": {"width": 0.25},
+    "model": {"name": "nets:Flat"},
     "train": {
       "epochs": 6,
       "batch": 32,
@@ -103,7 +103,9 @@ def test_keeping_the_best_changes_no_logits(run, tmp_path):
     parameters.load_parameters(plain.path, 0, "best")
 
 
-@pytest.mark.parametrize("dispatches", [4, 9])
+@pytest.mark.parametrize(
+  "dispatches", [pytest.param(4, marks=pytest.mark.slow), 9]
+)
 def test_a_resume_keeps_the_best(run, tmp_path, monkeypatch, dispatches):
   """Three seeds on two devices: the members are padded."""
   real, calls = Population.train, []

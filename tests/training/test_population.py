@@ -16,6 +16,9 @@ from prunebias_jax.training.recipe import make_recipe
 
 BATCH = 8
 SIZE = (8, 8, 1)
+CNN = Model(name="cnn", width=0.25)
+# Where it is not the convolutions' bits that are looked at.
+FLAT = Model(name="nets:Flat")
 
 
 def make_population(
@@ -25,15 +28,13 @@ def make_population(
   levels,
   mode="map",
   devices=1,
-  net="cnn",
+  net=CNN,
   dispatch=4,
   lowering="canonical",
 ):
   config = Train(epochs=3, batch=BATCH, learning_rate=0.05)
   steps = len(dataset.splits["train"]) // BATCH
-  model = models.build(
-    Model(name=net, width=0.25), outputs=3, lowering=lowering
-  )
+  model = models.build(net, outputs=3, lowering=lowering)
   return Population(
     recipe=make_recipe(
       config, model=model, task=dataset.task, steps_per_epoch=steps
@@ -96,7 +97,12 @@ def reference(dataset):
 
 @pytest.mark.parametrize(
   ("seeds", "levels", "devices"),
-  [((5,), 1, 1), ((5,), 2, 2), ((3, 5), 1, 1), ((8, 5, 3), 2, 8)],
+  [
+    ((5,), 1, 1),
+    pytest.param((5,), 2, 2, marks=pytest.mark.slow),
+    pytest.param((3, 5), 1, 1, marks=pytest.mark.slow),
+    ((8, 5, 3), 2, 8),
+  ],
 )
 def test_a_member_is_the_same_bits_in_any_population(
   dataset, reference, seeds, levels, devices
@@ -117,7 +123,9 @@ def test_the_same_run_twice_is_the_same_bits(dataset, reference):
   np.testing.assert_array_equal(again, reference)
 
 
-@pytest.mark.parametrize("dispatch", [1, 3])
+@pytest.mark.parametrize(
+  "dispatch", [pytest.param(1, marks=pytest.mark.slow), 3]
+)
 def test_steps_per_dispatch_need_not_divide_an_epoch(
   dataset, reference, dispatch
 ):
@@ -152,7 +160,11 @@ def ten_steps(dataset):
 
 @pytest.mark.parametrize(
   ("mode", "devices"),
-  [("vmap", 2), ("chunk:2", 8), ("chunk:7", 1)],
+  [
+    ("vmap", 2),
+    ("chunk:2", 8),
+    pytest.param("chunk:7", 1, marks=pytest.mark.slow),
+  ],
 )
 def test_modes_agree_over_ten_steps(ten_steps, mode, devices):
   found = ten_steps(mode, devices)
@@ -179,15 +191,17 @@ def test_groups_are_even_and_waste_little(dataset, mode, groups, padded):
 
 
 def test_levels_are_equal_until_pruning_parts_them(dataset):
-  population = make_population(dataset, seeds=(3, 5), levels=2)
+  population = make_population(dataset, seeds=(3, 5), levels=2, net=FLAT)
   found = logits(population, dataset, (0.0, 0.75), epochs=1)
   np.testing.assert_array_equal(found[:, 0], found[:, 1])
   assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
 def test_init_and_order_equal_those_of_a_single_member(dataset):
-  population = make_population(dataset, seeds=(3, 5, 8), levels=2, devices=2)
-  alone = make_population(dataset, seeds=(5,), levels=1)
+  population = make_population(
+    dataset, seeds=(3, 5, 8), levels=2, devices=2, net=FLAT
+  )
+  alone = make_population(dataset, seeds=(5,), levels=1, net=FLAT)
   for many, single in zip(
     jax.tree.leaves(population.init()),
     jax.tree.leaves(alone.init()),
@@ -206,7 +220,9 @@ def test_init_and_order_equal_those_of_a_single_member(dataset):
 
 @pytest.mark.parametrize("mode", ["map", "vmap"])
 def test_masks_are_exact_nested_and_leave_the_rest_alone(dataset, mode):
-  population = make_population(dataset, seeds=(3, 5), levels=3, mode=mode)
+  population = make_population(
+    dataset, seeds=(3, 5), levels=3, mode=mode, net=FLAT
+  )
   state = train(population, dataset, (0, 0, 0), epochs=1)
   weights = sum(x[0, 0].size for x in jax.tree.leaves(state.masks))
   earlier = jax.tree.map(np.asarray, state)
@@ -231,7 +247,9 @@ def test_masks_are_exact_nested_and_leave_the_rest_alone(dataset, mode):
 
 
 def test_pruned_weights_stay_zero_after_every_step(dataset):
-  population = make_population(dataset, seeds=(3,), levels=2, dispatch=1)
+  population = make_population(
+    dataset, seeds=(3,), levels=2, dispatch=1, net=FLAT
+  )
   state = train(population, dataset, (0.0, 0.75), epochs=3)
   for name, mask in state.masks.items():
     layer, kernel = name.split("/")
@@ -286,7 +304,9 @@ def test_in_turn_stops_at_the_count():
 
 @pytest.mark.slow
 def test_a_residual_network_is_the_same_bits_alone(dataset):
-  make = functools.partial(make_population, dataset, net="resnet18")
+  make = functools.partial(
+    make_population, dataset, net=Model(name="resnet18", width=0.25)
+  )
   run = functools.partial(logits, dataset=dataset, epochs=2)
   many = run(make(seeds=(3, 5), levels=2), shares=(0.0, 0.75))
   alone = run(make(seeds=(5,), levels=1), shares=(0.75,))

@@ -29,7 +29,7 @@ TINY = Sweep(
   seeds=(0, 7),
   sparsities=(0.0, 0.9),
   data=Data(name="digits", size=8, train=200, valid=30, test=50),
-  model=Model(name="cnn", width=0.25),
+  model=Model(name="nets:Flat"),
   train=Train(epochs=4, batch=32, flip=False, crop=1),
   pruning=Pruning(start=1, every=1, end=4),
   execution=Execution(

@@ -40,7 +40,7 @@ TINY = Sweep(
   seeds=(0, 7),
   sparsities=(0.0, 0.9),
   data=Data(name="digits", size=8, train=200, valid=30, test=50),
-  model=Model(name="cnn", width=0.25),
+  model=Model(name="nets:Flat"),
   train=Train(epochs=4, batch=32, flip=False, crop=1),
   pruning=Pruning(start=1, every=1, end=4),
   execution=Execution(
@@ -64,6 +64,7 @@ def assert_same_bits(one, other):
     np.testing.assert_array_equal(logits, logits_of(other)[name])
 
 
+TESTS = Path(__file__).parents[1]
 PHASES = {
   "pruning.end": 3,
   "finetune": {
@@ -76,9 +77,10 @@ PHASES = {
 
 
 def environment(folder):
-  """For a process of its own that compiles each program once."""
+  """For a process of its own that finds the network and compiles once."""
   return {
     **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
     "XLA_FLAGS": "",
     "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
@@ -122,7 +124,7 @@ def test_final_sparsity_is_exact_and_logged(finished):
 def test_training_learns(finished):
   metrics = finished.metrics()
   dense = metrics[metrics["sparsity"] == 0].groupby("epoch")["loss"].mean()
-  assert dense.iloc[-1] < 0.8 * dense.iloc[0]
+  assert dense.iloc[-1] < 0.9 * dense.iloc[0]
 
 
 def test_the_same_config_gives_the_same_bits(finished, tmp_path):
@@ -227,8 +229,8 @@ def test_a_run_resumes_only_on_its_own_data(finished, tmp_path, monkeypatch):
 )
 def test_misfits_are_refused_and_leave_no_run(changes, message, tmp_path):
   with pytest.raises(InputError, match=message):
-    training.train(TINY.override(changes), tmp_path)
-  assert not (tmp_path / store.SWEEP).exists()
+    training.train(TINY.override(changes), tmp_path / "runs/run")
+  assert not list(tmp_path.iterdir())
 
 
 def test_multiclass_trains_and_predicts(tmp_path):
@@ -251,8 +253,8 @@ def test_estimate_counts_what_a_run_takes():
   # Of 4 epochs the first is shared by both levels of a seed.
   assert found.member_epochs == 2 * 2 * 4
   assert found.trained_epochs == 2 * (1 + 2 * 3)
-  # Three multiply-adds a weight and place: forward and both gradients.
-  first = 2 * 8 * 8 * 9 * 1 * 4  # the first convolution, forward
+  # Of a weight at least two multiply-adds: forward and its gradient.
+  first = 2 * 64 * 16  # the first layer, forward
   assert found.flops > 2 * (1 + 2 * 3) * 6 * 32 * 2 * first
 
 
@@ -274,7 +276,7 @@ def killed_and_resumed(folder, sweep, kill_when):
       env=environment(folder),
       stdout=subprocess.DEVNULL,
       stderr=subprocess.PIPE,
-      cwd=Path(__file__).parents[2],
+      cwd=TESTS.parent,
     )
     now = kill_when(kills, run)
     while process.poll() is None:
@@ -289,13 +291,13 @@ def killed_and_resumed(folder, sweep, kill_when):
   raise AssertionError("never came to its end")
 
 
-def test_killed_at_each_checkpoint_it_goes_on_with_the_same_bits(
+def test_killed_at_a_checkpoint_it_goes_on_with_the_same_bits(
   finished, tmp_path
 ):
   def kill_when(number, run):
     # Counted in checkpoints: before the first there is little to lose.
     return lambda: (
-      number < 3 and len(list(run.glob("checkpoints/*/[0-9]*"))) > number
+      number < 1 and len(list(run.glob("checkpoints/*/[0-9]*"))) > number
     )
 
   run, kills = killed_and_resumed(tmp_path, TINY, kill_when)
@@ -359,16 +361,18 @@ def changed(run):
 
 
 @pytest.mark.parametrize(
-  "regime",
+  ("regime", "levels"),
   [
-    pytest.param("gmp-ri", marks=pytest.mark.slow),
-    "gmp-pt",
-    pytest.param("one-shot", marks=pytest.mark.slow),
+    ("gmp-pt", [0.0, 0.9]),
+    *(
+      pytest.param(regime, [0.0, 0.5, 0.9], marks=pytest.mark.slow)
+      for regime in ("gmp-ri", "gmp-pt", "one-shot")
+    ),
   ],
 )
-def test_shared_trunks_change_no_bit(regime, tmp_path, monkeypatch):
+def test_shared_trunks_change_no_bit(regime, levels, tmp_path, monkeypatch):
   sweep = TINY.override(
-    {**PHASES, "pruning.regime": regime, "sparsities": [0.0, 0.5, 0.9]}
+    {**PHASES, "pruning.regime": regime, "sparsities": levels}
   )
   shared = training.train(sweep, tmp_path / "shared")
   monkeypatch.setattr(
@@ -440,7 +444,7 @@ def test_stored_parameters_give_the_stored_logits(finished):
 
 def test_parameters_can_be_left_out(tmp_path):
   run = training.train(
-    TINY.override({"execution.keep_parameters": False, "seeds": [0]}), tmp_path
+    TINY.override({"execution.keep_parameters": False}), tmp_path
   )
   assert not (run.path / parameters.PARAMETERS).exists()
   with pytest.raises(InputError, match=r"keeps no last parameters"):
@@ -498,7 +502,7 @@ def test_out_of_memory_goes_on_with_fewer(
 
 
 def test_a_member_that_diverges_is_named_and_left_out(
-  tmp_path, caplog, monkeypatch
+  finished, tmp_path, caplog, monkeypatch
 ):
   """One member's weights are spoilt; the others do not notice."""
   init = Population.init
@@ -511,14 +515,12 @@ def test_a_member_that_diverges_is_named_and_left_out(
       params={**state.params, "head": {**state.params["head"], "kernel": bad}}
     )
 
-  sweep = TINY.override({"sparsities": [0.0]})
-  sound = training.train(sweep, tmp_path / "sound")
   monkeypatch.setattr(Population, "init", spoilt)
-  run = training.train(sweep, tmp_path / "spoilt")
+  run = training.train(TINY, tmp_path)
   assert "dense, sparsity 0, seed 7 diverged" in caplog.text
-  assert run.members()["diverged"].tolist() == [False, True]
+  assert run.members()["diverged"].tolist() == [False, False, True, True]
   np.testing.assert_array_equal(
-    logits_of(run)["test"], logits_of(sound)["test"][:1]
+    logits_of(run)["test"], logits_of(finished)["test"][:2]
   )
   assert (
     run.metrics().set_index(["seed", "epoch"])["healthy"][7].eq(False).all()
@@ -561,7 +563,10 @@ def test_checkpoints_of_another_version_are_refused(tmp_path, monkeypatch):
   assert training.train(TINY, tmp_path).members()["done"].all()
 
 
-@pytest.mark.parametrize("dispatches", [1, 4, 7])
+@pytest.mark.parametrize(
+  "dispatches",
+  [*(pytest.param(one, marks=pytest.mark.slow) for one in (1, 4)), 7],
+)
 def test_checkpoints_inside_an_epoch(
   dispatches, finished, tmp_path, monkeypatch
 ):
@@ -591,19 +596,19 @@ def test_seed_grids_are_crossed(tmp_path):
   sweep = TINY.override(
     {
       "seeds": [5],
-      "sparsities": [0.0],
       "seed.init": [0, 1],
       "seed.order": [3, 4],
+      "execution.chunk": 4,
     }
   )
   run = training.train(sweep, tmp_path)
-  members = run.members()
+  members = run.members().query("sparsity == 0")
   assert members["seed"].tolist() == [0, 1, 2, 3]
   assert members["seed_init"].tolist() == [0, 0, 1, 1]
   assert members["seed_order"].tolist() == [3, 4, 3, 4]
   assert members["seed_augment"].tolist() == [5] * 4
   logits = logits_of(run)["test"]
-  for one, other in itertools.combinations(logits, 2):
+  for one, other in itertools.combinations(logits[members.index], 2):
     assert np.abs(one - other).max() > 1e-3
 
 
@@ -611,14 +616,27 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-  "regime", ["gmp-ri", pytest.param("gmp-pt", marks=SLOW)]
+  ("regime", "earlier"),
+  [
+    ("gmp-ri", [0.0]),
+    pytest.param("gmp-ri", [0.0, 0.5], marks=SLOW),
+    pytest.param("gmp-pt", [0.0, 0.5], marks=SLOW),
+  ],
 )
-def test_a_run_grows_by_seeds_and_levels(regime, tmp_path, monkeypatch):
+def test_a_run_grows_by_seeds_and_levels(
+  regime, earlier, tmp_path, monkeypatch
+):
   """Only what is new is trained, with the bits of a run made at once."""
+  levels, there = [0.0, 0.9, *earlier[1:]], len(earlier)
   whole = TINY.override(
-    {**PHASES, "pruning.regime": regime, "sparsities": [0.0, 0.9, 0.5]}
+    {
+      **PHASES,
+      "pruning.regime": regime,
+      "sparsities": levels,
+      "execution.chunk": len(levels),
+    }
   )
-  small = whole.override({"seeds": [0], "sparsities": [0.0, 0.5]})
+  small = whole.override({"seeds": [0], "sparsities": earlier})
   expected = training.train(whole, tmp_path / "whole")
   training.train(small, tmp_path / "grown")
   before = store.open_run(tmp_path / "grown")
@@ -632,11 +650,12 @@ def test_a_run_grows_by_seeds_and_levels(regime, tmp_path, monkeypatch):
     ),
   )
   grown = training.train(whole, tmp_path / "grown")
-  assert sorted(written) == [2, 3, 4, 5]
+  assert sorted(written) == [*range(there, 2 * len(levels))]
   grown.verify()
-  assert grown.members()["seed"].tolist() == [0, 0, 0, 7, 7, 7]
+  seeds = np.repeat([0, 7], len(levels))
+  assert grown.members()["seed"].tolist() == seeds.tolist()
   np.testing.assert_array_equal(
-    logits_of(grown)["test"][:2], logits_of(before)["test"]
+    logits_of(grown)["test"][:there], logits_of(before)["test"]
   )
   key = ["seed", "sparsity"]
   for index, member in expected.members().iterrows():
@@ -679,7 +698,7 @@ def test_a_new_level_starts_from_the_stored_shared_parent(tmp_path):
 
 def test_a_kill_inside_growth_loses_nothing(finished, tmp_path, monkeypatch):
   """Stopped just before and just after the new index counts."""
-  grown = TINY.override({"seeds": [0, 7, 9]})
+  grown = TINY.override({"seeds": [0, 7, 9], "execution.chunk": 2})
   expected = training.train(grown, tmp_path / "expected")
   for moment in ("before", "after"):
     path = tmp_path / moment
@@ -757,7 +776,7 @@ def test_sigterm_leaves_a_checkpoint_and_says_how_to_go_on(finished, tmp_path):
     env=environment(tmp_path),
     stderr=subprocess.PIPE,
     text=True,
-    cwd=Path(__file__).parents[2],
+    cwd=TESTS.parent,
   )
   deadline = time.monotonic() + 120
   while time.monotonic() < deadline and not list(run.glob("metrics.jsonl")):

@@ -67,7 +67,13 @@ def safety(source: Source) -> Sentence:
   rows = rows[~rows["attribute"].isin([MEAN, ALL])]
   judged = rows[rows["verdict"] != "not available"]
   if judged.empty:
-    return unavailable(question, "safety", source, why_not(rows))
+    reason = why_not(rows)
+    if (
+      rows.empty
+      and not source.rows("contrasts", metric="bias_amplification").empty
+    ):
+      reason = "its members do not pair with dense ones"
+    return unavailable(question, "safety", source, reason)
   rows = judged
   sparsity = rows["sparsity"].iloc[0]
   safe = int((rows["safe_up_to"] >= sparsity).sum())

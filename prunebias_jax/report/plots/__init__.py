@@ -4,7 +4,7 @@ from prunebias_jax.report.plots.bars import Bars, bars
 from prunebias_jax.report.plots.curves import Curve, curves
 from prunebias_jax.report.plots.effect import effect_against_noise
 from prunebias_jax.report.plots.estimates import Estimates, estimates, top_of
-from prunebias_jax.report.plots.forest import Points, forest
+from prunebias_jax.report.plots.forest import Points, forest, in_words
 from prunebias_jax.report.plots.heat_map import heat_map, nice_limit
 from prunebias_jax.report.plots.levels import Means, along_levels
 from prunebias_jax.report.plots.matrix import matrix
@@ -39,6 +39,7 @@ __all__ = [
   "estimates",
   "forest",
   "heat_map",
+  "in_words",
   "matrix",
   "nice_limit",
   "scatter",

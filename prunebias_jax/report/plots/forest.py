@@ -12,6 +12,7 @@ import numpy as np
 from prunebias_jax.report.drawing import SMALL, TEXT, plain
 from prunebias_jax.report.palette import LIGHT
 from prunebias_jax.report.plots.frame import colour_of, marker_of, new_plot
+from prunebias_jax.report.vocabulary import number
 
 _ROW = 17
 _NAME = 26
@@ -37,6 +38,22 @@ class Points:
   low: np.ndarray
   high: np.ndarray
   doubtful: np.ndarray | None = None
+
+
+def in_words(
+  rows: Sequence[str], points: Sequence[Points], decimals: int
+) -> str:
+  """The points of each kind in a sentence, for those who cannot see them."""
+  return " ".join(
+    f"{kind.label}: "
+    + ", ".join(
+      f"{row} {number(value, decimals)}"
+      for row, value in zip(rows, kind.value, strict=True)
+      if np.isfinite(value)
+    )
+    + "."
+    for kind in points
+  )
 
 
 def forest(

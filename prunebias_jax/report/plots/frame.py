@@ -15,6 +15,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 RIGHT = 8
 _LEFT, _BOTTOM, _TOP = 50, 38, 24
 _LEGEND_ROW = 15
+_LONGEST_TITLE = 70
 
 
 def new_plot(
@@ -54,7 +55,8 @@ def new_plot(
   axes.grid(axis="y")
   axes.tick_params(length=0)
   axes.set_xlabel(along, labelpad=3)
-  figure.text(4 / WIDTH, 1 - 13 / height, title, weight="bold", fontsize=TEXT)
+  heading = plain(title, _LONGEST_TITLE)
+  figure.text(4 / WIDTH, 1 - 13 / height, heading, weight="bold", fontsize=TEXT)
   if rows:
     _legend(figure, labels, height)
   return figure, axes

@@ -55,19 +55,7 @@ def heat_map(
   axes.set_xlim(0, width)
   axes.set_ylim(height, 0)
   axes.text(2, 12, title, weight="bold", va="center")
-  for column, name in enumerate(shown):
-    x = left + cell * (column + 0.5)
-    axes.text(
-      x,
-      head - 5,
-      name,
-      ha="left" if slanted else "center",
-      va="bottom",
-      rotation=38 if slanted else 0,
-      rotation_mode="anchor",
-      fontsize=SMALL,
-      color=LIGHT["muted"],
-    )
+  name_columns(axes, shown, (left, head - 5, cell), slanted=slanted)
   for row, name in enumerate(names):
     y = head + _CELL_HEIGHT * (row + 0.5)
     axes.text(left - 5, y, name, ha="right", va="center", fontsize=SMALL)
@@ -93,6 +81,29 @@ def nice_limit(values: np.ndarray) -> float:
   top = top or found[-1]
   power = 10.0 ** math.floor(math.log10(top))
   return next(k * power for k in (1, 1.5, 2, 3, 5, 7.5, 10) if k * power >= top)
+
+
+def name_columns(
+  axes: Axes,
+  names: Sequence[str],
+  box: tuple[float, float, float],
+  *,
+  slanted: bool,
+) -> None:
+  """Names above columns from (left, bottom, width of one)."""
+  left, bottom, width = box
+  for column, name in enumerate(names):
+    axes.text(
+      left + width * (column + 0.5),
+      bottom,
+      name,
+      ha="left" if slanted else "center",
+      va="bottom",
+      rotation=38 if slanted else 0,
+      rotation_mode="anchor",
+      fontsize=SMALL,
+      color=LIGHT["muted"],
+    )
 
 
 def _draw_cell(

@@ -11,6 +11,7 @@ import numpy as np
 
 from prunebias_jax.report.drawing import SMALL, WIDTH, new_figure, plain
 from prunebias_jax.report.palette import LIGHT
+from prunebias_jax.report.plots.heat_map import name_columns
 
 _ROW = 15.0
 _HEADING = 17.0
@@ -134,18 +135,7 @@ def verdict_map(
   figure, axes = _canvas(title, width, height)
   for x, one in _key(axes, verdicts):
     _draw_marks(axes, one, [(x, 30.0)])
-  for column, name in enumerate(shown):
-    axes.text(
-      left + cell * (column + 0.5),
-      head - 4,
-      name,
-      ha="left" if slanted else "center",
-      va="bottom",
-      rotation=38 if slanted else 0,
-      rotation_mode="anchor",
-      fontsize=SMALL,
-      color=LIGHT["muted"],
-    )
+  name_columns(axes, shown, (left, head - 4, cell), slanted=slanted)
   for row, name in enumerate(names):
     y = head + _ROW * (row + 0.5)
     axes.text(left - 5, y, name, ha="right", va="center", fontsize=SMALL)

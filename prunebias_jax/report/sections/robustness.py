@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from prunebias_jax.analysis import mean_interval
 from prunebias_jax.analysis.cells import members_of
 from prunebias_jax.analysis.columns import MAIN, POPULATION
 from prunebias_jax.report.captions import dots
@@ -151,7 +150,7 @@ def checkpoint_figures(source: Source) -> list[Figure]:
         slug=slug_of("checkpoints", metric.name),
         axis=metric.title,
         steps=steps,
-        table=_with_means(table.assign(line=line), "sparsity", source.level),
+        table=_with_means(source, table.assign(line=line), "sparsity"),
       )
     )
   return [
@@ -201,7 +200,7 @@ def _severity_drawing(
       names={one: f"{one}" if one else "clean" for one in sorted(arrays)},
       along=f"severity of {kind}",
     ),
-    table=_with_means(table, "severity", source.level),
+    table=_with_means(source, table, "severity"),
   )
 
 
@@ -237,14 +236,13 @@ def _numbers(
   return pd.concat(parts, ignore_index=True)
 
 
-def _with_means(table: pd.DataFrame, step: str, level: float) -> pd.DataFrame:
+def _with_means(source: Source, table: pd.DataFrame, step: str) -> pd.DataFrame:
   """The seeds' rows, then the mean of each line and step with its interval."""
   rows = []
   for _, group in table.groupby(["line", step], sort=False):
     values = group["value"].to_numpy()
-    values = values[np.isfinite(values), None]
-    if values.size:
-      mean = mean_interval(values, level=level)
+    if np.isfinite(values).any():
+      mean = source.mean_of(values)
       row = group.iloc[0].to_dict()
       row |= {"seed": pd.NA, "value": mean.estimate[0]}
       rows.append(row | {"low": mean.low[0], "high": mean.high[0]})

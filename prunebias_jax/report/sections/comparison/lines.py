@@ -127,7 +127,7 @@ def groups_figure(comparison: Comparison) -> Figure:
       reason=NO_IDENTITIES if none else NO_SHARED,
     )
   cells, requests = [], []
-  for group in groups[: PANELS // 2]:
+  for place, group in enumerate(groups[: PANELS // 2], 1):
     name = comparison.first.group_name(*group)
     for rate in _RATES:
       cell = comparison.overall(rate, *group)
@@ -136,7 +136,7 @@ def groups_figure(comparison: Comparison) -> Figure:
         Request(
           metric=METRICS[rate],
           lines=_lines(comparison, cell),
-          slug=slug_of("comparison-groups", rate, *group),
+          slug=slug_of("comparison-groups", str(place), rate, *group),
           title=f"{name}: {METRICS[rate].title}",
           reason=_why_missing(comparison, cell),
         )
@@ -233,7 +233,7 @@ def _numbers(comparison: Comparison, request: Request) -> pd.DataFrame:
           {**key, "kind": "seed", "seed": seed, "value": value}
           for seed, value in zip(seeds.tolist(), values.tolist(), strict=True)
         ]
-        mean = comparison.mean(values)
+        mean = comparison.mean(run, values)
         if mean is not None:
           rows.append(
             {
@@ -295,9 +295,10 @@ def _dots(comparison: Comparison) -> str:
   ]
   text = (
     f"Every dot is one seed ({'; '.join(sizes)}). Bars: mean over seeds with "
-    f"its {percent(comparison.first.level)} % t interval, none with one seed; "
-    "it takes seeds as random and normal, all three splits as fixed. Whether "
-    "two intervals overlap is not a test: see the differences below."
+    f"its {percent(comparison.first.level)} % t interval, none with one seed "
+    "or where members share seeds of a purpose; it takes seeds as random and "
+    "normal, all three splits as fixed. Whether two intervals overlap is not a "
+    "test: see the differences below."
   )
   left = [
     name

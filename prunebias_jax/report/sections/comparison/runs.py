@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from prunebias_jax.analysis import Interval, mean_interval
+from prunebias_jax.analysis import Interval
 from prunebias_jax.analysis.cells import Population as Members
 from prunebias_jax.analysis.columns import ALL, CELL, MEAN
 from prunebias_jax.analysis.comparison import (
@@ -106,10 +106,11 @@ class Comparison:
       return seeds, np.full(len(places), np.nan)
     return seeds, self._flat[0][places, column]
 
-  def mean(self, values: np.ndarray) -> Interval | None:
-    """Mean of the members that have a value, with its t interval."""
-    known = values[np.isfinite(values), None]
-    return mean_interval(known, level=self.first.level) if known.size else None
+  def mean(self, run: int, values: np.ndarray) -> Interval | None:
+    """Mean of a run's members that have a value, with its interval, if any."""
+    return (
+      self.sources[run].mean_of(values) if np.isfinite(values).any() else None
+    )
 
   def used(self, cell: Cell) -> int:
     """How many outputs `members` averages over; -1 where it is no mean."""

@@ -141,16 +141,18 @@ def counts_figure(source: Source, missing: str) -> Figure:
     return dataclasses.replace(figure, reason=missing)
   rules = source.analysis.arrays["threshold_rule"].to_numpy().tolist()
   panels = [
-    _counts_panel(source, family, str(rule))
-    for family in families(source)[:FAMILIES]
+    _counts_panel(source, family, str(rule), number)
+    for number, family in enumerate(families(source)[:FAMILIES], 1)
     for rule in rules
   ]
   return dataclasses.replace(figure, panels=tuple(panels))
 
 
-def _counts_panel(source: Source, family: Family, rule: str) -> Panel:
+def _counts_panel(
+  source: Source, family: Family, rule: str, number: int
+) -> Panel:
   title = f"{family.label}, {rule} thresholds"
-  slug = slug_of("safe-counts", family.label, rule)
+  slug = slug_of("safe-counts", str(number), rule, family.label)
   table = family.rows(source.table("safety"))
   is_shown = (table["threshold_rule"] == rule) & (table["attribute"] != MEAN)
   table = table[is_shown]
@@ -230,14 +232,17 @@ def map_figure(source: Source, missing: str) -> Figure:
   if missing:
     return dataclasses.replace(figure, reason=missing)
   panels = [
-    _map_panel(source, family, names) for family in families(source)[:FAMILIES]
+    _map_panel(source, family, names, number)
+    for number, family in enumerate(families(source)[:FAMILIES], 1)
   ]
   return dataclasses.replace(figure, panels=tuple(panels))
 
 
-def _map_panel(source: Source, family: Family, names: Sequence[str]) -> Panel:
+def _map_panel(
+  source: Source, family: Family, names: Sequence[str], number: int
+) -> Panel:
   title = f"Safe or not: {family.label}"
-  slug = slug_of("safe-map", family.label)
+  slug = slug_of("safe-map", str(number), family.label)
   table = family.rows(default_rows(source.table("safety")))
   if table.empty:
     return Panel(slug=slug, title=title, reason=_NO_PAIRS)

@@ -110,7 +110,7 @@ def groups_figure(source: Source) -> Figure:
         Request(
           metric=metric,
           lines=_group_lines(source, metric.name, identity),
-          slug=slug_of("groups", str(place), identity, metric.title),
+          slug=slug_of("groups", str(place), identity[:30], metric.title),
           title=f"{identity}: {metric.title}",
           axis=metric.title,
         )

@@ -9,7 +9,7 @@ from prunebias_jax.analysis.columns import ALL, MEAN, RULES
 from prunebias_jax.report.keys import Population
 from prunebias_jax.report.page import Figure, Panel, Row, Table, draw_panel
 from prunebias_jax.report.page import slug_of as slug
-from prunebias_jax.report.plots import Points, forest
+from prunebias_jax.report.plots import Points, forest, in_words
 from prunebias_jax.report.sections.variance.cells import (
   MOST,
   MOST_ROWS,
@@ -127,16 +127,7 @@ def _ratio_panel(
       )
     )
   fewest = [_fewest(data.loc[data["name"] == one, "averaged"]) for one in names]
-  alt = f"{title}. " + " ".join(
-    f"{kind.label}: "
-    + ", ".join(
-      f"{one} {number(value, 2)}"
-      for one, value in zip(names, kind.value, strict=True)
-      if np.isfinite(value)
-    )
-    + "."
-    for kind in kinds
-  )
+  alt = f"{title}. {in_words(names, kinds, 2)}"
   return draw_panel(
     lambda: forest(
       names,

@@ -17,7 +17,7 @@ from prunebias_jax.report.page import (
   draw_panel,
   slug_of,
 )
-from prunebias_jax.report.plots import Curve, Points, curves, forest
+from prunebias_jax.report.plots import Curve, Points, curves, forest, in_words
 from prunebias_jax.report.sections.variance.cells import (
   MOST,
   MOST_ROWS,
@@ -287,16 +287,7 @@ def _needed_panel(
         .to_numpy(np.float64),
       )
     )
-  alt = f"{title}. " + " ".join(
-    f"{kind.label}: "
-    + ", ".join(
-      f"{one} {number(value, 0)}"
-      for one, value in zip(names, kind.value, strict=True)
-      if np.isfinite(value)
-    )
-    + "."
-    for kind in kinds
-  )
+  alt = f"{title}. {in_words(names, kinds, 0)}"
   return draw_panel(
     lambda: forest(
       names,

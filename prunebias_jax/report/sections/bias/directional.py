@@ -138,7 +138,7 @@ def _unequal(source: Source) -> str:
     f" {partial:,} of the {len(rows):,} means (a member and an identity each) "
     "go without the rates that have no example to be of, such as those of an "
     "output that is never predicted: such members average over less than the "
-    "others."
+    "others, and lines may join means of different outputs."
   )
 
 

@@ -151,7 +151,8 @@ def queue_finding(source: Source) -> str:
   return (
     f"In the first {percent(_BUDGET)} % the queue finds more of the errors "
     f"than margin, entropy and variance of the dense models {said}"
-    + (f", not so at {listed(less)}." if more and less else ".")
+    + (f", not so at {listed(less)}" if more and less else "")
+    + ": two numbers beside each other, without interval or test."
   )
 
 

@@ -180,7 +180,9 @@ def noise_figure(source: Source) -> Figure:
     f"{1 - source.level:.2g} (paired t; Benjamini and Hochberg over single "
     "outputs and groups of a level; seeds random and normal, all splits "
     "fixed). A small change can be told from 0 by many seeds, and a large one "
-    "missed by few. Both numbers are estimates from the same seeds."
+    "missed by few. A dot goes over the pairs that have a value, which "
+    "may be a single one (n_seeds in the CSV file). Both "
+    "numbers are estimates from the same seeds."
   )
   reason = NO_IDENTITIES if not source.pairs else ""
   reason = reason or why_no_pairs(source, least=2)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import contextlib
 import io
 import re
+import unicodedata
 import warnings
 from xml.etree import ElementTree
 
@@ -144,7 +145,18 @@ def inlined(svg: str, alt: str) -> str:
 def plain(text: str, longest: int = 24) -> str:
   """A name fit for a drawing: printable, and cut where it is too long."""
   text = printable(text)
-  return text if len(text) <= longest else f"{text[: longest - 1]}…"
+  if _columns(text) <= longest:
+    return text
+  while _columns(text) > longest - 1:
+    text = text[:-1]
+  return f"{text}…"
+
+
+def _columns(text: str) -> int:
+  """How wide a text is in letters: those of East Asia count for two."""
+  return sum(
+    2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
+  )
 
 
 def printable(text: str) -> str:

@@ -227,3 +227,13 @@ def test_exclusive_classes_are_summarised_as_a_whole(
     ]
   )
   assert result.summary[9].numbers["accuracy"] == detectable
+
+
+def test_a_null_of_few_members_is_called_too_large(
+  make_splits: MakeSplits, found: Analysis
+) -> None:
+  few = [one for one in MEMBERS if one[3] < 4]
+  text = analyze(make_splits(few, examples=100)).summary[7].text
+  assert "p not available" in text
+  assert "the excess comes out too small" in text
+  assert "too small" not in found.summary[7].text

@@ -1,17 +1,14 @@
 """Layers and costs: the numbers of layers.csv, costs.csv and the tables."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from prunebias_jax import store
-from prunebias_jax.errors import InputError
-from prunebias_jax.report.sections import (
-  costs,
-)
+from prunebias_jax.report.page import Figure
+from prunebias_jax.report.sections import costs
 from prunebias_jax.report.sections.costs import layers
 from prunebias_jax.report.source import Source, open_source
 
@@ -109,18 +106,38 @@ def test_no_more_layers_than_a_page_can_hold(source: Source) -> None:
   assert "6 more are in layers.csv" in figure.caption
 
 
-def test_a_table_that_cannot_be_read_is_named(source: Source) -> None:
-  path: Path = source.run.path / costs.COSTS
-  path.write_text("pruner,sparsity\ngmp,0.8\n")
-  with pytest.raises(InputError, match="has no column quantization"):
-    costs.costs_figure(source)
+@pytest.mark.parametrize(
+  ("text", "reason"),
+  [
+    ("pruner,sparsity\ngmp,0.8\n", "has no column quantization"),
+    ("", "cannot be read"),
+  ],
+)
+@pytest.mark.parametrize(
+  ("name", "draw"),
+  [
+    (costs.COSTS, costs.costs_figure),
+    (layers.LAYERS, layers.layers_figure),
+  ],
+)
+def test_a_table_that_cannot_be_read_is_said_in_its_place(
+  source: Source,
+  text: str,
+  reason: str,
+  name: str,
+  draw: Callable[[Source], Figure],
+) -> None:
+  (source.run.path / name).write_text(text)
+  figure = draw(source)
+  assert figure.reason.startswith(f"Not available: {name}")
+  assert reason in figure.reason
+  assert not figure.panels
+
+
+def test_a_cost_that_is_no_number_is_named(source: Source) -> None:
   cost = {**_cost(0.8), "flops_left": "many"}
-  pd.DataFrame([cost]).to_csv(path, index=False)
-  with pytest.raises(InputError, match="a number is expected"):
-    costs.costs_figure(source)
-  path.write_text("")
-  with pytest.raises(InputError, match="cannot be read"):
-    costs.costs_figure(source)
+  pd.DataFrame([cost]).to_csv(source.run.path / costs.COSTS, index=False)
+  assert "costs.csv: a number is expected" in costs.costs_figure(source).reason
 
 
 def test_a_run_without_the_tables_says_why(runs: Runs) -> None:

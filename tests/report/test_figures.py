@@ -12,6 +12,7 @@ import pytest
 
 from prunebias_jax import store
 from prunebias_jax.report import write, write_report
+from prunebias_jax.report.drawing import plain
 from prunebias_jax.report.palette import DARK, LIGHT, step_of
 from prunebias_jax.report.plots import Series, nice_limit, span_of
 from prunebias_jax.report.sections import (
@@ -135,6 +136,14 @@ def test_heat_map_data_are_the_contrasts(runs: Runs, folder: Path) -> None:
   assert found["points"].item() == pytest.approx(100 * row["difference"])
   itself = data[(data["attribute"] == "Male") & (data["identity"] == "Male")]
   assert np.isnan(itself["points"].item())
+
+
+@pytest.mark.parametrize(
+  ("text", "shown"),
+  [("short", "short"), ("abcdefgh", "abcdef…"), ("顔顔顔顔顔", "顔顔顔…")],
+)
+def test_names_are_cut_by_their_width(text: str, shown: str) -> None:
+  assert plain(text, 7) == shown
 
 
 def test_light_colours_are_distinct_and_have_a_dark_twin() -> None:

@@ -54,6 +54,11 @@ def exemplars(source: Source) -> Sentence:
       f"members against {row['n_dense']}; permutation of members, "
       f"{p_text(row['p'])})."
     )
+    if math.isnan(row["p"]):
+      text += (
+        " With so few members the exchanges hold the observed arrangement "
+        "itself to a good part, and the excess comes out too small."
+      )
   return Sentence(
     question=question, text=text, numbers=numbers_of(row, columns), source=table
   )

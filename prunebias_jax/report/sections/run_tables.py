@@ -28,18 +28,18 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
       },
     )
   except (ValueError, OSError) as error:
-    raise InputError(f"{path} cannot be read: {error}") from error
+    raise InputError(f"{path.name} cannot be read: {error}") from error
   lacking = [one for one in columns if one not in table]
   if lacking:
     raise InputError(
-      f"{path} has no column {', '.join(lacking)}; it needs "
+      f"{path.name} has no column {', '.join(lacking)}; it needs "
       f"{', '.join(columns)}"
     )
   numbers = [one for one in columns if one not in _TEXT]
   try:
     return table.astype(dict.fromkeys(numbers, float))
   except ValueError as error:
-    raise InputError(f"{path}: a number is expected: {error}") from error
+    raise InputError(f"{path.name}: a number is expected: {error}") from error
 
 
 def populations_of(table: pd.DataFrame) -> list[Population]:

@@ -191,9 +191,9 @@ def _spread(comparison: Comparison) -> str:
     "and Morgan's"
   )
   return (
-    "The ratio of the standard deviations over seeds says which run's bias "
-    f"depends more on the seed; its interval is {by}, and assumes normal seeds "
-    "more than the others do."
+    "The ratio of the standard deviations over seeds says which run depends "
+    "more on the seed, where its interval leaves 1 out; that interval is "
+    f"{by}, and assumes normal seeds more than the others do."
   )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
+from prunebias_jax.errors import InputError
 from prunebias_jax.report.captions import means_of
 from prunebias_jax.report.page import (
   Figure,
@@ -101,7 +102,11 @@ def missing_costs(source: Source) -> str:
       "and costs are counted in."
     )
   path = source.run.path / COSTS
-  if not path.exists() or not len(read_table(path, COLUMNS)):
+  try:
+    known = path.exists() and len(read_table(path, COLUMNS)) > 0
+  except InputError as error:
+    return f"Not available: {error}."
+  if not known:
     return (
       f"Not available: the run has no {COSTS}, which is written where "
       "parameters are kept (`execution.keep_parameters`)."

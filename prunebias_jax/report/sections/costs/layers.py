@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from prunebias_jax.analysis.columns import POPULATION
+from prunebias_jax.errors import InputError
 from prunebias_jax.report.page import Figure, Panel, draw_panel
 from prunebias_jax.report.plots import Points, forest
 from prunebias_jax.report.sections.groups.changes import MARKS
@@ -74,7 +75,11 @@ def missing_layers(source: Source) -> str:
       f"Not available: the run has no {LAYERS}, which is written where "
       "parameters are kept (`execution.keep_parameters`)."
     )
-  if not (read_table(path, COLUMNS)["sparsity"] > 0).any():
+  try:
+    table = read_table(path, COLUMNS)
+  except InputError as error:
+    return f"Not available: {error}."
+  if not (table["sparsity"] > 0).any():
     return "Not available: the run has no pruned members."
   return ""
 

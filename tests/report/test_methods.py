@@ -9,8 +9,8 @@ import scipy
 
 from prunebias_jax import cli, store
 from prunebias_jax.report.page import Table
-from prunebias_jax.report.sections.citing import citing_table
 from prunebias_jax.report.sections.methods import facts
+from prunebias_jax.report.sections.methods.citing import citing_table
 from prunebias_jax.report.sections.methods.making import making_table
 from prunebias_jax.report.source import Source, open_source
 

@@ -1,8 +1,8 @@
 """What was run on what: sample images, facts, versions, config."""
 
 from prunebias_jax.report.page import Fragment, Section
-from prunebias_jax.report.sections.citing import citing_table
 from prunebias_jax.report.sections.methods import facts
+from prunebias_jax.report.sections.methods.citing import citing_table
 from prunebias_jax.report.sections.methods.making import making_table
 from prunebias_jax.report.sections.methods.samples import samples
 from prunebias_jax.report.source import Source

@@ -25,7 +25,8 @@ ALLOWED = {
   "quantization": {"data", "models", "store", "training"},
   "analysis": set(),
   "importing": {"analysis", "data", "store"},
-  "report": {"analysis", "store", "data"},
+  # What people said in an audit is a chapter of the report.
+  "report": {"analysis", "audit", "data", "store"},
   "audit": {"analysis", "config", "data", "store"},
 }
 EVERYWHERE = {"errors", "settings"}

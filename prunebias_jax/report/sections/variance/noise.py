@@ -81,12 +81,12 @@ def widest_figure(source: Source) -> Figure:
   population = source.sparsest or source.populations[-1]
   cells, passed = ([], 0) if not source.pairs else widest(source, population)
   shown = cells[:MOST]
+  about = f"Bias amplification of single {plural}: {METRIC.meaning}."
   caption = (
-    f"Bias amplification of single {plural}: {METRIC.meaning}. Chosen: of "
-    f"{len(cells)} pairs of {source.output} and identity, the {len(shown)} "
-    f"whose sd over seeds is largest at {population.label}. What is chosen as "
-    "the largest is so partly by chance: with other seeds it will be smaller "
-    "on average. "
+    f"{about} Chosen: of {len(cells)} pairs of {source.output} and identity, "
+    f"the {len(shown)} whose sd over seeds is largest at {population.label}. "
+    "What is chosen as the largest is so partly by chance: with other seeds it "
+    "will be smaller on average. "
   )
   if passed:
     caption += (
@@ -109,7 +109,7 @@ def widest_figure(source: Source) -> Figure:
   elif not shown:
     reason = f"Not available: no {source.output} has a spread over seeds."
   if reason:
-    return Figure(slug=slug, title=title, caption=caption, reason=reason)
+    return Figure(slug=slug, title=title, caption=about, reason=reason)
   requests = [
     Request(
       metric=METRIC,

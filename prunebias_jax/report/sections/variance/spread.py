@@ -26,7 +26,7 @@ from prunebias_jax.report.sections.variance.cells import (
   overall,
 )
 from prunebias_jax.report.source import Source
-from prunebias_jax.report.vocabulary import METRICS, Metric, percent
+from prunebias_jax.report.vocabulary import METRICS, Metric, count_of, percent
 
 NO_SPREAD = (
   "Not available: no population has two seeds with a value for the same "
@@ -260,7 +260,8 @@ def _caption(source: Source, asked: Sequence[_Panel]) -> str:
   ]
   text = (
     f"{meanings} Points: standard deviation of a member's number over the "
-    f"{source.most_seeds} seeds of a population, in the number's own unit. "
+    f"{count_of(source.most_seeds, 'seed')} of a population, in the number's "
+    "own unit. "
     f"Bars: its {percent(source.level)} % chi-square interval, which takes "
     "seeds as random and normal, and all three splits as fixed; an arrow where "
     "it leaves the plot, none where members share seeds by purpose or all "

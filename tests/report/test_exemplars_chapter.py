@@ -214,10 +214,9 @@ def test_strongest_lead_in_the_data_and_over_seeds(source: Source) -> None:
   assert label == "99 % (gmp)"
   for row in rows:
     assert float(row[4]) > max(1, float(row[6])) - 0.005
-    many = int(row[3].split(" of ")[1])
-    assert many >= 10
+    few, many = map(int, row[3].split(" of "))
+    assert few >= 10
     given = "" if row[1] == "any" else row[1]
-    few = int(row[3].split(" of ")[0])
     matches = table.loc[[(0.99, "gmp", row[0], given, many, few)]]
     assert any(f"{ratio:.2f}" == row[4] for ratio in matches["ratio"])
 

@@ -94,11 +94,11 @@ def over_indexing_table(source: Source) -> Table:
   population, table = found
   more = table[
     (table["ratio"] > table["null_mean"].fillna(1.0).clip(lower=1.0))
-    & (table["n_exemplars"] >= FEW)
+    & (table["n_group"] >= FEW)
   ]
   if more.empty:
     reason = (
-      f"Not available: among {FEW} exemplars or more nobody has a ratio above "
+      f"Not available: no group with {FEW} exemplars or more has a ratio above "
       "1 and above that of seeds alone."
     )
     return Table(slug=slug, title=title, reason=reason)
@@ -129,7 +129,7 @@ def over_indexing_table(source: Source) -> Table:
     note=(
       f"The {len(rows)} of {len(table):,} combinations at {population.label} "
       "with the smallest adjusted p (without p: the largest excess of the "
-      f"share over what seeds alone give), among those with {FEW} exemplars or "
+      f"share over what seeds alone give), in groups with {FEW} exemplars or "
       "more and a ratio above 1 and above that of seeds alone. Chosen out of "
       "so many they overstate themselves. Given the label: among the examples "
       "that have it; any: among all, where a group may lead only because it "

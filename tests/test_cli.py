@@ -59,7 +59,7 @@ def test_from_a_config_to_a_report(run, capsys):
   assert f"next: prunebias report {run}" in out
   assert "not available" in out  # two seeds: the discrete tests
   assert (run / "analysis/attributes.csv").exists()
-  assert cli.main(["report", str(run)]) == 0
+  assert cli.main(["report", str(run), "--formats", "svg"]) == 0
   assert str(run / "report.html") in capsys.readouterr().out
   assert "<svg" in (run / "report.html").read_text()
   assert cli.main(["inspect", str(run)]) == 0
@@ -87,7 +87,7 @@ def test_one_seed_goes_on_and_says_so(tmp_path, capsys):
   assert "one seed" in capsys.readouterr().out.lower()
   table = (tmp_path / "run/analysis/variance.csv").read_text()
   assert "not available: one seed" in table
-  assert cli.main(["report", path]) == 0
+  assert cli.main(["report", path, "--formats", "svg"]) == 0
   assert "not available" in (tmp_path / "run/report.html").read_text()
 
 

@@ -69,7 +69,7 @@ def test_inspect_analyze_and_report(whole, capsys):
   assert "costs" not in out
   out = out_of(capsys, "analyze", whole.path)
   assert "calibrated thresholds are not available" not in out
-  out_of(capsys, "report", whole.path)
+  out_of(capsys, "report", whole.path, "--formats", "svg")
   page = (whole.path / "report.html").read_text()
   assert "imported from theirs.npz" in page
   assert "after the last epoch" not in page
@@ -92,7 +92,7 @@ def test_the_least_that_can_be_imported(bare, capsys):
     "Seeds of different populations have nothing to do with each other",
   ):
     assert note in out
-  out_of(capsys, "report", bare.path)
+  out_of(capsys, "report", bare.path, "--formats", "svg")
   page = (bare.path / "report.html").read_text()
   assert "no pruned member pairs with a dense one" in page
   assert "joins the members of a seed" not in page
@@ -175,7 +175,7 @@ def test_analyze_leaves_out_bad_members_if_asked(tmp_path, whole, capsys):
   found = run.analysis()
   assert found.arrays.sizes["member"] == 13
   assert found.tables["contrasts"]["n_seeds"].max() == 6
-  out_of(capsys, "report", path)
+  out_of(capsys, "report", path, "--formats", "svg")
   page = (path / "report.html").read_text()
   assert "Left out of every number" in page
   assert "older than the run" not in page

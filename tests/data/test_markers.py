@@ -186,6 +186,7 @@ SWEEP = Sweep(
 )
 
 
+@pytest.mark.slow
 def test_resident_and_streamed_runs_are_equal_and_marked(colours, tmp_path):
   one = training.train(SWEEP, tmp_path / "resident", dataset=colours)
   other = training.train(

@@ -190,7 +190,7 @@ def test_evaluations_reach_tables_report_and_overview(copy, capsys):
     )
     for rule in ("default", "calibrated")
   }
-  assert cli.main(["report", str(copy.path)]) == 0
+  assert cli.main(["report", str(copy.path), "--formats", "svg"]) == 0
   page = (copy.path / "report.html").read_text()
   assert 'id="figure-robustness-noise"' in page
   assert 'id="figure-checkpoints"' in page

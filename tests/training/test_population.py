@@ -161,7 +161,7 @@ def ten_steps(dataset):
 @pytest.mark.parametrize(
   ("mode", "devices"),
   [
-    ("vmap", 2),
+    pytest.param("vmap", 2, marks=pytest.mark.slow),
     ("chunk:2", 8),
     pytest.param("chunk:7", 1, marks=pytest.mark.slow),
   ],

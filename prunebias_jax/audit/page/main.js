@@ -82,6 +82,8 @@ async function begin() {
     again();
   });
   addEventListener("hashchange", again);
+  // A name given before there is a session would be lost.
+  field.disabled = false;
   await again();
 }
 
